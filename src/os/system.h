@@ -1,0 +1,76 @@
+#pragma once
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/result.h"
+#include "os/file_system.h"
+
+namespace walback {
+
+[[nodiscard]] Clock& real_clock();
+
+/// Lines to a descriptor (stderr), with the time in front; `colour` only on a terminal. Thread safe.
+[[nodiscard]] std::unique_ptr<Log> make_log(int descriptor, LogLevel least);
+/// Drops everything; for callers without a log.
+[[nodiscard]] Log& null_log();
+
+/// SIGINT, SIGTERM and SIGHUP become a stop request, once, for the whole program; call before any thread
+/// starts. A second SIGINT ends the process at once with code 11. SIGPIPE is ignored.
+class StopSignals {
+ public:
+  StopSignals();
+  ~StopSignals();
+  StopSignals(const StopSignals&) = delete;
+  StopSignals& operator=(const StopSignals&) = delete;
+  [[nodiscard]] std::stop_token token() const;
+};
+
+/// Sleeps, or until a stop is requested. False: stopped.
+bool sleep_for(std::stop_token stop, std::chrono::milliseconds duration);
+
+/// Started by root: become `user` (groups too) for good, HOME and cwd "/" with it. Not root: nothing happens.
+[[nodiscard]] Status drop_root(const std::string& user = "postgres");
+/// Of a path that root made for the user it is about to become.
+[[nodiscard]] Status give_to(const Path& path, const std::string& user = "postgres");
+
+[[nodiscard]] std::optional<std::string> environment_variable(const std::string& name);
+[[nodiscard]] bool is_terminal(int descriptor);
+[[nodiscard]] Path own_executable();
+[[nodiscard]] std::string user_name();
+[[nodiscard]] unsigned core_count();
+/// Nothing listens on 127.0.0.1:port or ::1 and it can be bound now.
+[[nodiscard]] bool port_is_free(std::uint16_t port);
+/// A new directory under $TMPDIR (or /tmp), mode 0700.
+[[nodiscard]] Result<Path> make_temporary_directory(const std::string& prefix);
+/// A random 64-bit number from the system.
+[[nodiscard]] std::uint64_t random_u64();
+
+/// An advisory lock on a file that holds the holder's pid; freed when the process dies, however it dies.
+/// Taken: `conflict`, naming the pid.
+class FileLock {
+ public:
+  [[nodiscard]] static Result<FileLock> take(const Path& path, const std::string& what);
+  FileLock(FileLock&& other) noexcept;
+  FileLock& operator=(FileLock&& other) noexcept;
+  ~FileLock();
+
+ private:
+  explicit FileLock(int descriptor);
+  int descriptor_ = -1;
+};
+
+/// Wakes when a directory changes (created, closed after writing, renamed, deleted, modified). inotify;
+/// `wait` also returns after `timeout`, because a watch can be lost: a slow scan is the safety net.
+class DirectoryWatch {
+ public:
+  [[nodiscard]] static Result<std::unique_ptr<DirectoryWatch>> open();
+  virtual ~DirectoryWatch() = default;
+  [[nodiscard]] virtual Status add(const Path& directory) = 0;
+  /// True: something changed. False: the time is up or a stop was requested.
+  virtual bool wait(std::stop_token stop, std::chrono::milliseconds timeout) = 0;
+};
+
+}  // namespace walback
