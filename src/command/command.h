@@ -1,0 +1,64 @@
+#pragma once
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/progress.h"
+#include "base/result.h"
+#include "config/config.h"
+#include "os/file_system.h"
+#include "os/process.h"
+
+namespace walback {
+
+/// What a command works with: the global options, and the doors to the world.
+class Context {
+ public:
+  std::optional<Path> config_option;  ///< -c
+  bool json = false;
+  bool quiet = false;
+  bool verbose = false;
+  std::stop_token stop;
+  Log* log = nullptr;
+  Clock* clock = nullptr;
+  FileSystem* files = nullptr;
+  Processes* processes = nullptr;
+
+  /// walback.yaml: the one named with -c, else the first of the usual places. Read once.
+  [[nodiscard]] Result<Config> config() const;
+  [[nodiscard]] Result<Path> config_path() const;
+
+  /// The command's answer on stdout: one JSON document with --json, else the text (a final newline is added).
+  void answer(const Json& document, const std::string& text) const;
+  /// Something a person should see on the way; nothing with --json or --quiet.
+  void say(const std::string& text) const;
+  /// A bar on a terminal, a line every few seconds without one, nothing with --json or --quiet.
+  [[nodiscard]] std::unique_ptr<Progress> progress() const;
+};
+
+using Run = std::function<Status(Context&)>;
+
+/// One row of the command table. `declare` adds the command's options to its parser and returns what to run
+/// once they are read; options live in a shared_ptr that both closures hold.
+struct CommandSpec {
+  std::string name;
+  std::string summary;             ///< one line, lower case, no full stop
+  std::vector<ErrorKind> endings;  ///< the exit codes besides 0 and usage that it can have; listed in --help
+  std::function<Run(CLI::App&)> declare;
+  bool service = false;  ///< runs until stopped and logs its stations; the others log only what is wrong
+};
+
+/// Every command, in the order in which --help lists them. One file each.
+[[nodiscard]] std::vector<CommandSpec> command_table();
+
+/// Parses the arguments, runs the command. The exit code is made from the Error by main, nowhere else.
+[[nodiscard]] Status run_command_line(int argc, char** argv, Context& context, const std::string& version);
+
+}  // namespace walback
