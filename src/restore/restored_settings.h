@@ -1,0 +1,74 @@
+#pragma once
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "wal/events.h"
+#include "wal/lsn.h"
+
+/// The settings of a restored cluster, decided without touching a disk.
+///
+/// The base backup's own settings are kept where they shape what a query sees (time zone, work_mem, an
+/// extension's parameters) and dropped where they could reach out of the copy: recovery targets, archiving,
+/// replication, jobs, listening, anything that names a path of the primary's host. What is dropped is listed,
+/// never silently lost.
+namespace walback {
+
+struct ConfLine {
+  std::string name;  ///< lower case
+  std::string value;
+};
+
+/// postgresql.conf or postgresql.auto.conf, line by line: `name = value`, `name value`, quotes with '' or \'
+/// inside, comments. include, include_dir and include_if_exists come out as settings of that name. A line
+/// that is none of these comes out with the name "" and the line as its value. (Manual: "Parameter
+/// Interaction via the Configuration File".)
+[[nodiscard]] std::vector<ConfLine> parse_settings(std::string_view text);
+[[nodiscard]] std::string render_setting(std::string_view name, std::string_view value);
+
+/// The parameters that a hot standby refuses to run below: the maximum over pg_control and every change in
+/// the WAL to be replayed. Below them PostgreSQL pauses before the target, or does not start.
+struct SettingsFloor {
+  std::int32_t max_connections = 100, max_worker_processes = 8, max_wal_senders = 10,
+               max_prepared_transactions = 0, max_locks_per_transaction = 64;
+  bool track_commit_timestamp = false;
+
+  void raise_to(const ParametersChanged& parameters);
+};
+
+struct RestoredSettingsInput {
+  std::string base_conf;       ///< the base's postgresql.conf; empty where it lies outside PGDATA (Debian)
+  std::string base_auto_conf;  ///< the base's postgresql.auto.conf
+  SettingsFloor floor;
+  std::map<std::string, std::string> overrides;  ///< `restore.settings` of walback.yaml: they win
+  std::string listen_addresses;
+  std::uint16_t port = 0;
+  std::string socket_directory;
+};
+
+struct RestoredSettings {
+  std::string postgresql_conf;       ///< the copy's own, for as long as it lives
+  std::vector<std::string> dropped;  ///< "archive_command = '…' (archiving)", for the log and the proof
+};
+[[nodiscard]] RestoredSettings restored_settings(const RestoredSettingsInput& input);
+
+/// Where recovery stops, as PostgreSQL's settings name it.
+struct RecoverySettings {
+  std::string restore_command;
+  Lsn target;
+  bool inclusive = true;
+  TimelineId timeline;
+};
+/// postgresql.auto.conf while the copy is not yet precious: the recovery target, and settings that trade
+/// crash safety for speed, because a crash only means that the restore begins again. It is emptied when the
+/// copy is finished.
+[[nodiscard]] std::string recovery_auto_conf(const RecoverySettings& recovery);
+
+/// pg_hba.conf until the proof is written (the private socket alone) and afterwards.
+[[nodiscard]] std::string quarantine_hba();
+[[nodiscard]] std::string released_hba(const std::vector<std::string>& lines);
+
+}  // namespace walback
