@@ -1,0 +1,39 @@
+#pragma once
+#include <functional>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "catalog/archive_layout.h"
+#include "catalog/catalog.h"
+#include "config/config.h"
+#include "os/file_system.h"
+
+namespace walback {
+
+/// One opened archive and the doors to the world: what every part of the WAL manager works with. Cheap to
+/// copy; the doors outlive it.
+struct ArchiveContext {
+  ArchiveLayout layout;
+  ArchiveIdentity identity;
+  Path catalog_path;
+  FileSystem& files;
+  Clock& clock;
+  Log& log;
+};
+
+/// Reads whose archive this is. No archive there: not_found, with the command that makes one.
+[[nodiscard]] Result<ArchiveContext> open_archive(const Config& config, FileSystem& files, Clock& clock,
+                                                  Log& log);
+
+/// The base backups as they lie on disk. Given by command/, because backups are another room's business and
+/// a rebuilt catalog must know them.
+using ListBackups = std::function<Result<std::vector<BackupRow>>()>;
+
+/// Opens the catalog for writing. Where there is none, or it is damaged (then it is moved aside first, named
+/// "<catalog>.damaged"), a new one is filled with the base backups and what the journal knows; the WAL is the
+/// next intake's work. Needs the manager's lock: two may not rebuild at once.
+[[nodiscard]] Result<Catalog> open_or_rebuild_catalog(const ArchiveContext& archive,
+                                                      const ListBackups& backups);
+
+}  // namespace walback
