@@ -11,15 +11,27 @@
 
 namespace walback {
 
-/// A part of one timeline: [from, to). A restore's history is a few of these, oldest first.
+/// A part of one timeline: [from, to). A restore's history is a few of these, oldest first. A record belongs
+/// to the range when its START does. `to` may be Lsn{UINT64_MAX}: to the end.
 struct WalRange {
   TimelineId timeline;
   Lsn from, to;
 };
 
-/// The SQLite index of one archive. Readers never block the writer (WAL journal mode), and each query costs
-/// the logarithm of what is there. Errors: corrupt for a damaged file, conflict for a schema newer than ours,
-/// disk_full.
+/// The SQLite index of one archive. Readers never block the writer (WAL journal mode), and no query costs
+/// more with what is there than an index look-up or, for times and xids, a walk over one summary row per 256
+/// segments.
+///
+/// Derived data: a power cut may take the last transactions (never the file), and whoever wrote them writes
+/// them again. One Catalog serves one thread; open another for another. A `visit` may read the catalog, and
+/// must not write to it.
+///
+/// Where two epochs hold the same segment, ONE row counts in every query here (the sound one before the
+/// damaged, then the one that reaches further, then the newer epoch); the others are kept and marked
+/// `superseded`.
+///
+/// Errors: corrupt for a damaged file, conflict for a schema newer than ours, disk_full, unavailable when
+/// another process has been writing for 10 s, not_found from open_read_only.
 class Catalog {
  public:
   /// Creates it when absent, migrates an older schema. `:memory:` for tests.
@@ -31,11 +43,22 @@ class Catalog {
 
   /// Runs `work` in one transaction: all of it or nothing.
   [[nodiscard]] Status transaction(const std::function<Status()>& work);
+  /// Every read in `work` sees the catalog as it was at the first of them.
+  [[nodiscard]] Status consistent_reads(const std::function<Status()>& work) const;
 
-  // Segments. Writing one writes its transaction ends as a blob and keeps the running maximum of time.
+  // Segments.
+  /// Writes the row and its transaction ends, in the place of an older one of the same timeline, number and
+  /// epoch. Counts, times and xids are taken from `ends`, which must ascend. A row that says it has ends and
+  /// brings others (one that was read without them) is refused: writing it would forget commits.
   [[nodiscard]] Status put_segment(const SegmentRow& segment);
+  /// For the `.partial` that grows: `segment` as above but its `ends` hold only what is new, behind all that
+  /// are stored; its counts, times and xids are ignored. Costs what is new, not what is there.
+  [[nodiscard]] Status extend_segment(const SegmentRow& segment);
   [[nodiscard]] Status set_segment_problem(SegmentName name, std::uint32_t epoch, const std::string& problem);
-  [[nodiscard]] Result<std::optional<SegmentRow>> segment(SegmentName name) const;  ///< the newest epoch's
+  [[nodiscard]] Result<std::optional<SegmentRow>> segment(SegmentName name) const;  ///< the one that counts
+  [[nodiscard]] Result<std::optional<SegmentRow>> segment(SegmentName name, std::uint32_t epoch) const;
+  [[nodiscard]] Result<std::optional<SegmentRow>> segment_with_ends(SegmentName name,
+                                                                    std::uint32_t epoch) const;
   [[nodiscard]] Result<std::optional<SegmentRow>> newest_segment(TimelineId timeline) const;
   [[nodiscard]] Result<std::optional<SegmentRow>> oldest_segment(TimelineId timeline) const;
   [[nodiscard]] Result<std::optional<SegmentRow>> newest_segment_before(
@@ -44,7 +67,11 @@ class Catalog {
   [[nodiscard]] Status each_segment(const std::function<bool(const SegmentRow&)>& visit) const;
   [[nodiscard]] Status each_segment(TimelineId timeline, SegmentNumber from, SegmentNumber to_inclusive,
                                     const std::function<bool(const SegmentRow&)>& visit) const;
-  /// Rows that changed after `version`, and the version now: what the mirror still has to write.
+  /// All rows of an epoch, superseded ones too, in (timeline, number) order.
+  [[nodiscard]] Status each_segment_of_epoch(std::uint32_t epoch,
+                                             const std::function<bool(const SegmentRow&)>& visit) const;
+  /// Rows that changed after `version`, superseded ones too, at most `limit`, in the order of change: what
+  /// the mirror still has to write. `newest` is what to pass as `version` next time.
   [[nodiscard]] Result<std::vector<SegmentRow>> segments_changed_since(std::int64_t version, int limit,
                                                                        std::int64_t& newest) const;
 
@@ -60,6 +87,7 @@ class Catalog {
     std::uint64_t count = 0;
     std::vector<TransactionEnd> first;
   };
+  static constexpr std::size_t kStragglersShown = 8;
   [[nodiscard]] Result<Stragglers> commits_stamped_at_or_before(const WalRange& range, Timestamp time) const;
   /// Ends of the transaction with this xid, be it the top-level one or a subtransaction; newest first, at
   /// most 8.
@@ -73,18 +101,21 @@ class Catalog {
 
   // Moments.
   [[nodiscard]] Status put_moment(const MomentRow& moment);
+  /// In WAL order.
   [[nodiscard]] Result<std::vector<MomentRow>> moments(const WalRange& range,
                                                        std::optional<MomentKind> kind) const;
   [[nodiscard]] Result<std::vector<MomentRow>> restore_points(const std::string& name) const;
 
   // Gaps, timelines, watermarks.
+  /// A gap keeps its first `detected_at`, and stays accepted while its extent is the same.
   [[nodiscard]] Status put_gap(const GapRow& gap);
   [[nodiscard]] Status remove_gap(TimelineId timeline, Lsn from);
   [[nodiscard]] Result<std::vector<GapRow>> gaps() const;
+  /// A captured history is never replaced by "not captured".
   [[nodiscard]] Status put_timeline(const TimelineRow& timeline);
   [[nodiscard]] Result<std::vector<TimelineRow>> timelines() const;
-  [[nodiscard]] Status put_watermark(
-      const WatermarkRow& watermark);  ///< replaces an older one at the same LSN
+  /// One row a (timeline, LSN): it keeps the latest time.
+  [[nodiscard]] Status put_watermark(const WatermarkRow& watermark);
   /// The earliest watermark of the timeline with time >= `time`.
   [[nodiscard]] Result<std::optional<WatermarkRow>> watermark_at_or_after(TimelineId timeline,
                                                                           Timestamp time) const;

@@ -17,6 +17,7 @@ namespace walback {
 /// switch left behind for ever; neither open nor a gap.
 enum class SegmentState : std::uint8_t { open, finished, ended };
 [[nodiscard]] std::string_view name_of(SegmentState state);
+[[nodiscard]] std::optional<SegmentState> segment_state_named(std::string_view name);
 
 /// One segment of one timeline in one epoch. A record belongs to the segment in which it ENDS: so a finished
 /// segment's row is final when it is written, and reading goes on at `valid_end_lsn` after any stop.
@@ -36,7 +37,8 @@ struct SegmentRow {
   std::optional<Timestamp> first_time, last_time;  ///< of the first and last transaction end, in WAL order
   std::optional<Timestamp> min_time, max_time;     ///< timestamps are not monotonic
   std::optional<std::uint32_t> min_xid, max_xid;   ///< subtransactions too
-  std::string problem;  ///< empty, or why this segment must not be used ("damaged at 0/3000148: …")
+  std::string problem;      ///< empty, or why this segment must not be used ("damaged at 0/3000148: …")
+  bool superseded = false;  ///< another epoch's row of this segment counts instead; set by the catalog alone
   std::vector<TransactionEnd> ends;  ///< filled only where asked for; stored as one delta-coded blob
 };
 
@@ -101,6 +103,7 @@ struct BackupRow {
 /// A restored cluster, or an attempt at one.
 enum class RestoreState : std::uint8_t { running, paused, complete, failed, removed };
 [[nodiscard]] std::string_view name_of(RestoreState state);
+[[nodiscard]] std::optional<RestoreState> restore_state_named(std::string_view name);
 struct RestoreRow {
   std::string name;       ///< unique; what `clusters` commands take
   std::string directory;  ///< its data directory
