@@ -136,7 +136,7 @@ void each_planned_segment(const RestorePlan& plan, const std::function<bool(cons
                                        const std::function<bool(const std::string& path)>& path_exists);
 
 /// Where a record can start at or after `lsn`: skips the header of a page (24 bytes) or segment (40).
-[[nodiscard]] Lsn skip_page_header(Lsn lsn, SegmentSize size);
+[[nodiscard]] Lsn next_record_start(Lsn lsn, SegmentSize size);
 
 [[nodiscard]] Json to_json(const RestorePlan& plan);
 /// The inverse, for a plan out of a restore's marker. corrupt where a key is missing.
