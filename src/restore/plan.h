@@ -83,6 +83,10 @@ struct RestorePlan {
   std::optional<TransactionEnd> next_commit;     ///< out; none where none is captured
   std::optional<TransactionEnd> commit_at_stop;  ///< the commit whose record starts exactly at stop.lsn
 
+  /// The last commit or abort that starts below stop.lsn and is replayed; what PostgreSQL remembers as the
+  /// last transaction's time at an LSN stop.
+  std::optional<TransactionEnd> last_end_before_stop;
+
   std::vector<SegmentRun> segments;
   std::uint64_t segment_count = 0;
   std::uint64_t wal_bytes = 0;  ///< to replay: from the backup's start to the stop
@@ -139,8 +143,6 @@ void each_planned_segment(const RestorePlan& plan, const std::function<bool(cons
 [[nodiscard]] Lsn next_record_start(Lsn lsn, SegmentSize size);
 
 [[nodiscard]] Json to_json(const RestorePlan& plan);
-/// The inverse, for a plan out of a restore's marker. corrupt where a key is missing.
-[[nodiscard]] Result<RestorePlan> parse_plan(const Json& json);
 /// {"error":{kind,message,hint},"nearest":{"before":…,"after":…}}
 [[nodiscard]] Json to_json(const Refusal& refusal);
 /// A few lines for people; times in UTC and in `zone`.
