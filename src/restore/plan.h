@@ -68,8 +68,9 @@ struct RestorePlan {
   RecoveryTarget target;
   BackupRow backup;
   TimelineId timeline;  ///< recovery_target_timeline: the one that owns the stop
-  std::vector<WalRange>
-      history;  ///< the path to it, oldest timeline first; the last one's `to` is open (maximum)
+  /// The path to it, oldest timeline first. The last one's `to` is where the path that was asked for leaves
+  /// it, or the maximum.
+  std::vector<WalRange> history;
   StopPoint stop;
 
   /// Where replay ends: the first position from which nothing is replayed, page headers skipped (the START of
@@ -138,9 +139,6 @@ void each_planned_segment(const RestorePlan& plan, const std::function<bool(cons
 /// the live primary's.
 [[nodiscard]] Status check_tablespaces(const RestorePlan& plan,
                                        const std::function<bool(const std::string& path)>& path_exists);
-
-/// Where a record can start at or after `lsn`: skips the header of a page (24 bytes) or segment (40).
-[[nodiscard]] Lsn next_record_start(Lsn lsn, SegmentSize size);
 
 [[nodiscard]] Json to_json(const RestorePlan& plan);
 /// {"error":{kind,message,hint},"nearest":{"before":…,"after":…}}
