@@ -26,6 +26,8 @@ class Rows {
   [[nodiscard]] std::int64_t integer(int row, int column) const;  ///< 0 for NULL or what is no number
   [[nodiscard]] bool boolean(int row, int column) const;
   [[nodiscard]] std::optional<Lsn> lsn(int row, int column) const;
+  /// Of a column that holds microseconds since 1970 (see sql_time in pg/sql.h); nothing for NULL.
+  [[nodiscard]] std::optional<Timestamp> time(int row, int column) const;
 
  private:
   std::shared_ptr<const Impl> impl_;
@@ -41,9 +43,14 @@ struct ConnectionOptions {
 };
 
 /// One libpq session. Time-outs on connect, statement, TCP (keepalives, tcp_user_timeout) and, on our side,
-/// on waiting for an answer. Errors: unreachable when there is no server, usage/conflict/… never: an SQL
-/// error is `internal` unless its SQLSTATE says otherwise (28*, 42501: config "may not"; 57P03, 53300:
-/// unavailable; 57014: unavailable), with the server's own words. Not thread safe: one thread a connection.
+/// on waiting for an answer (statement_timeout and 5 s more; a day where there is none): nobody hangs on a
+/// paused server or a half-open network. After such a wait the session is over; alive() says so. What the
+/// conninfo sets itself (connect_timeout, keepalives, application_name, options…) wins over ours. Several
+/// hosts are asked one after the other, each with its own connect_timeout. Only the look-up of a host's name
+/// is beyond us: the resolver's own time-outs hold there. Errors: unreachable when there is no server,
+/// usage/conflict/… never: an SQL error is `internal` unless its SQLSTATE says otherwise (28*, 42501: config
+/// "may not"; 57P03, 53300: unavailable; 57014: unavailable), with the server's own words. Not thread safe:
+/// one thread a connection.
 class Connection {
  public:
   [[nodiscard]] static Result<Connection> open(const std::string& conninfo,
@@ -52,10 +59,15 @@ class Connection {
   Connection& operator=(Connection&&) noexcept;
   ~Connection();
 
+  /// Without parameters `sql` may be several statements, which are one transaction; the last one's rows.
+  /// A COMMIT that the server turned into a ROLLBACK is an error.
   [[nodiscard]] Result<Rows> query(const std::string& sql, const std::vector<std::string>& parameters = {});
   /// The same for statements whose rows nobody reads.
   [[nodiscard]] Status execute(const std::string& sql, const std::vector<std::string>& parameters = {});
   [[nodiscard]] bool alive() const;
+  /// The one call for another thread: hangs up, so that a query that waits for its answer returns
+  /// (unreachable) and the session is over. The connection must not be destroyed meanwhile.
+  void interrupt();
   /// The last statement's WARNINGs (SQLSTATE and text), for what succeeds with a warning, as a cancelled wait
   /// does.
   struct Notice {
