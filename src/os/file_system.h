@@ -20,6 +20,7 @@ struct FileInfo {
   std::uint64_t size_bytes = 0;
   std::int64_t mtime_ns = 0;
   std::uint64_t inode = 0;
+  std::uint32_t mode = 0;  ///< permission bits only
 };
 struct DirectoryEntry {
   std::string name;
@@ -48,13 +49,19 @@ class FileSystem {
                                                     std::span<char> buffer) = 0;
   [[nodiscard]] virtual Result<std::string> read_link(const Path& path) = 0;
 
+  /// With all missing parents, mode 0700: PostgreSQL insists on it, and an archive holds what a cluster
+  /// holds.
   [[nodiscard]] virtual Status create_directories(const Path& path) = 0;
   [[nodiscard]] virtual Status create_symlink(const Path& target, const Path& link) = 0;
-  /// Creates or truncates; not durable by itself.
+  /// Permission bits only; follows no link.
+  [[nodiscard]] virtual Status set_mode(const Path& path, std::uint32_t mode) = 0;
+  /// Creates (mode 0600) or truncates; not durable by itself.
   [[nodiscard]] virtual Status write(const Path& path, std::string_view content) = 0;
-  /// Appends in one write() and fsyncs. A torn last line is possible after a power cut: readers must cope.
+  /// Appends in one write() and fsyncs; a file that it creates has a durable name too. A write that fails
+  /// half way is taken back. A torn last line is possible after a power cut: readers must cope.
   [[nodiscard]] virtual Status append_durably(const Path& path, std::string_view content) = 0;
   [[nodiscard]] virtual Status rename(const Path& from, const Path& to) = 0;
+  /// A file, a link, or an empty directory.
   [[nodiscard]] virtual Status remove(const Path& path) = 0;
   /// Removes what is there and does not follow links; absent is success.
   [[nodiscard]] virtual Status remove_tree(const Path& path) = 0;
@@ -77,8 +84,11 @@ class FileSystem {
 
 [[nodiscard]] bool exists(FileSystem& files, const Path& path);
 
-/// Copies a tree with `threads` workers; regular files, directories and links. `on_bytes` hears of each
-/// file's size when it is copied (from any worker). `skip` is asked with the path relative to `from`.
+/// Copies a tree with `threads` workers, the largest files first; regular files, directories and links, with
+/// their modes; anything else (a socket) is left out. `on_bytes` hears of each file's size when it is copied
+/// (from any worker). `skip` is asked with the path relative to `from`; a skipped directory is not entered. A
+/// file that vanishes meanwhile is an error: a caller who copies what others write skips it. Not durable by
+/// itself.
 struct CopyTreeOptions {
   unsigned threads = 1;
   std::function<void(std::uint64_t)> on_bytes;

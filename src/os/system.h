@@ -1,4 +1,7 @@
 #pragma once
+#include <chrono>
+#include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -26,22 +29,30 @@ class StopSignals {
   StopSignals(const StopSignals&) = delete;
   StopSignals& operator=(const StopSignals&) = delete;
   [[nodiscard]] std::stop_token token() const;
+
+ private:
+  struct Watcher;
+  std::unique_ptr<Watcher> watcher_;
 };
 
 /// Sleeps, or until a stop is requested. False: stopped.
 bool sleep_for(std::stop_token stop, std::chrono::milliseconds duration);
 
-/// Started by root: become `user` (groups too) for good, HOME and cwd "/" with it. Not root: nothing happens.
+/// Started by root: become `user` (groups too) for good, HOME, USER and LOGNAME with it, and the working
+/// directory becomes "/" where the user has no access to the present one. Not root: nothing happens. Call
+/// before any thread starts and before any child is spawned (it would clear a child's parent-death signal).
 [[nodiscard]] Status drop_root(const std::string& user = "postgres");
-/// Of a path that root made for the user it is about to become.
+/// Of a path that root made for the user it is about to become: that one path, not what is in it. Not root:
+/// nothing happens.
 [[nodiscard]] Status give_to(const Path& path, const std::string& user = "postgres");
 
 [[nodiscard]] std::optional<std::string> environment_variable(const std::string& name);
 [[nodiscard]] bool is_terminal(int descriptor);
 [[nodiscard]] Path own_executable();
 [[nodiscard]] std::string user_name();
+/// That this process may use: its CPU affinity and its cgroup's quota count. At least 1.
 [[nodiscard]] unsigned core_count();
-/// Nothing listens on 127.0.0.1:port or ::1 and it can be bound now.
+/// Nothing listens on 127.0.0.1:port or ::1 and it can be bound now. Another may take it a moment later.
 [[nodiscard]] bool port_is_free(std::uint16_t port);
 /// A new directory under $TMPDIR (or /tmp), mode 0700.
 [[nodiscard]] Result<Path> make_temporary_directory(const std::string& prefix);
@@ -49,7 +60,8 @@ bool sleep_for(std::stop_token stop, std::chrono::milliseconds duration);
 [[nodiscard]] std::uint64_t random_u64();
 
 /// An advisory lock on a file that holds the holder's pid; freed when the process dies, however it dies.
-/// Taken: `conflict`, naming the pid.
+/// Taken: `conflict`, naming the pid ("capture is already running: pid 123 holds '<path>'"), also within one
+/// process. The file stays when the lock is gone: deleting it would let two holders in.
 class FileLock {
  public:
   [[nodiscard]] static Result<FileLock> take(const Path& path, const std::string& what);
