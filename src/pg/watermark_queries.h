@@ -1,6 +1,5 @@
 #pragma once
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,34 +9,37 @@
 
 /// The questions of the watermark rule (docs/design.md, step 7); archive/ puts them in order:
 ///
-///   W = server_clock(); X = write_transactions(); until settled(): unsettled(X, W); L = insert_lsn().
+///     W = server_clock();  X = write_transactions();  until unsettled(X, W) is empty;  L = insert_lsn().
 ///
-/// Why it holds: a commit stamps itself and then inserts its record, and it keeps the transactionid lock
-/// until after that. So a commit stamped at or before W whose record is not yet inserted belongs to an xid
-/// that is in X. When that xid's lock is gone its record is in the WAL, below L. When its backend is idle in
-/// transaction, or in a statement begun after W, its COMMIT has not been stamped yet, or will be stamped (or
-/// was) after W. All must run in ONE session, in this order, each as its own statement.
+/// Why it holds: a transaction stamps its commit and then inserts the record, and gives back the lock on its
+/// xid only after that. So a commit stamped at or before W whose record is not in the WAL when X is read
+/// belongs to an xid of X. Once that lock is gone, the record lies below L. Once its backend is seen idle in
+/// transaction, or in a statement begun after W, a COMMIT can only have been stamped later than W.
+///
+/// All of it in ONE session, in this order, each as a statement of its own outside a transaction block:
+/// inside one, pg_stat_activity would show the same picture for ever.
 namespace walback {
 
-/// A transaction with an xid that had not ended when we looked.
+/// A transaction with an xid (a subtransaction is one too) that has not ended.
 struct WriteTransaction {
   std::uint32_t xid = 0;
-  int pid = 0;  ///< 0: prepared
+  int pid = 0;  ///< of its backend; 0 for a prepared one, which has none
   bool prepared = false;
+  /// Of what is unsettled, for people: pg_stat_activity.state, "prepared", "gone" (its backend), or "hidden":
+  /// the role may not see it, and should be granted pg_read_all_stats.
+  std::string state;
 };
 
-/// X: who holds an ExclusiveLock of type transactionid in pg_locks, prepared ones (no pid) too.
+/// X: who holds an ExclusiveLock of type transactionid in pg_locks.
 [[nodiscard]] Result<std::vector<WriteTransaction>> write_transactions(Connection& connection);
 
-/// Those of X that may still insert a commit record stamped at or before `w`. For a prepared one: as long as
-/// any backend is active in a statement begun at or before `w` (it may be COMMIT PREPARED).
-///
-/// `unavailable` where the role cannot see what other sessions do (without pg_read_all_stats state and
-/// query_start are NULL): no watermark then, never a guess.
+/// Those of X that may still put a commit stamped at or before `w` into the WAL. A prepared one may as long
+/// as any backend is active in a statement begun at or before `w`: it could be the COMMIT PREPARED. What
+/// cannot be seen is unsettled: never a guess.
 [[nodiscard]] Result<std::vector<WriteTransaction>> unsettled(
     Connection& connection, const std::vector<WriteTransaction>& transactions, Timestamp w);
 
-/// L: where the next record will be inserted.
+/// L: where the next record will be inserted. A standby has none: an error.
 [[nodiscard]] Result<Lsn> insert_lsn(Connection& connection);
 
 }  // namespace walback
