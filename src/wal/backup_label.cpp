@@ -11,8 +11,8 @@ namespace walback {
 namespace {
 
 constexpr std::array<std::string_view, 7> kLines = {
-    "START WAL LOCATION", "CHECKPOINT LOCATION", "BACKUP METHOD", "BACKUP FROM",
-    "START TIME",         "LABEL",               "START TIMELINE"};
+    "START WAL LOCATION", "CHECKPOINT LOCATION", "BACKUP METHOD", "BACKUP FROM", "START TIME", "LABEL",
+    "START TIMELINE"};
 enum Line : std::size_t { start_wal, checkpoint, method, from, start_time, label, start_timeline };
 using Values = std::array<std::optional<std::string_view>, kLines.size()>;
 

@@ -9,8 +9,8 @@
 #include "wal/segment_name.h"
 
 /// The outer shape of the WAL, the same in PostgreSQL 15 to 18: pages of 8 kB, each with a header of 24 bytes
-/// (40 at a segment's start), and records of a 24-byte header and a body, aligned to 8, that flow from page to
-/// page. All numbers are little-endian: the machines that PostgreSQL runs on and the files it leaves.
+/// (40 at a segment's start), and records of a 24-byte header and a body, aligned to 8, that flow from page
+/// to page. All numbers are little-endian: the machines that PostgreSQL runs on and the files it leaves.
 namespace walback {
 
 inline constexpr std::uint64_t kPageSize = 8192;  ///< XLOG_BLCKSZ; a server built with another one is refused
@@ -46,18 +46,26 @@ struct PageHeader {
 
 /// `bytes`: kShortHeader at least.
 [[nodiscard]] inline PageHeader read_page_header(const char* bytes) {
-  return {load<std::uint16_t>(bytes), load<std::uint16_t>(bytes + 2), {load<std::uint32_t>(bytes + 4)},
-          {load<std::uint64_t>(bytes + 8)}, load<std::uint32_t>(bytes + 16)};
+  return {load<std::uint16_t>(bytes),
+          load<std::uint16_t>(bytes + 2),
+          {load<std::uint32_t>(bytes + 4)},
+          {load<std::uint64_t>(bytes + 8)},
+          load<std::uint32_t>(bytes + 16)};
 }
 
 /// The server that writes this page magic (XLOG_PAGE_MAGIC): 15 to 18, else nothing.
 [[nodiscard]] constexpr std::optional<unsigned> server_major_of(std::uint16_t magic) {
   switch (magic) {
-    case 0xD110: return 15;
-    case 0xD113: return 16;
-    case 0xD116: return 17;
-    case 0xD118: return 18;
-    default: return std::nullopt;
+    case 0xD110:
+      return 15;
+    case 0xD113:
+      return 16;
+    case 0xD116:
+      return 17;
+    case 0xD118:
+      return 18;
+    default:
+      return std::nullopt;
   }
 }
 
@@ -74,8 +82,8 @@ struct PageHeader {
   return page.value % size.bytes() == 0 ? kLongHeader : kShortHeader;
 }
 /// A position that is a page's first byte, moved behind that page's header; any other stays. Two positions
-/// between which no record byte can lie become equal: the end of a record that fills its page, and the start of
-/// the next record.
+/// between which no record byte can lie become equal: the end of a record that fills its page, and the start
+/// of the next record.
 [[nodiscard]] inline Lsn skip_page_header(Lsn lsn, SegmentSize size) {
   return at_page_start(lsn) ? lsn + header_size_at(lsn, size) : lsn;
 }

@@ -70,9 +70,8 @@ std::optional<WalFileName> parse_wal_file_name(std::string_view name, SegmentSiz
   if (!high || !low || *low >= per_group) return std::nullopt;
   const auto suffix = rest.substr(16);
   if (!suffix.empty() && suffix != kPartial) return std::nullopt;
-  return WalFileName{suffix.empty() ? WalFileKind::segment : WalFileKind::partial,
-                     {*timeline},
-                     {*high * per_group + *low}};
+  return WalFileName{
+      suffix.empty() ? WalFileKind::segment : WalFileKind::partial, {*timeline}, {*high * per_group + *low}};
 }
 
 }  // namespace walback

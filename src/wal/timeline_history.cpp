@@ -50,9 +50,9 @@ Result<TimelineHistory> parse_timeline_history(TimelineId timeline, std::string_
     if (!history.entries.empty()) {
       const auto& before = history.entries.back();
       if (entry->timeline <= before.timeline) {
-        return bad_line(
-            timeline, number,
-            fmt::format("timeline {} does not follow timeline {}", entry->timeline.value, before.timeline.value));
+        return bad_line(timeline, number,
+                        fmt::format("timeline {} does not follow timeline {}", entry->timeline.value,
+                                    before.timeline.value));
       }
       if (entry->switch_lsn < before.switch_lsn) {
         return bad_line(timeline, number,

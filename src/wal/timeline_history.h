@@ -10,8 +10,8 @@
 
 namespace walback {
 
-/// The path that led to a timeline: its ancestors, oldest first, each with the LSN at which it was left. This is
-/// what a `.history` file says. Timeline 1 has no such file, and no entries.
+/// The path that led to a timeline: its ancestors, oldest first, each with the LSN at which it was left. This
+/// is what a `.history` file says. Timeline 1 has no such file, and no entries.
 struct TimelineHistory {
   struct Entry {
     TimelineId timeline;
@@ -32,8 +32,9 @@ struct TimelineRange {
   bool operator==(const TimelineRange&) const = default;
 };
 
-/// `timeline` comes from the file's name. Refused (corrupt), naming the line: what does not parse, timelines that
-/// do not ascend or reach the file's own, switch points that go back. Comments and blank lines are skipped.
+/// `timeline` comes from the file's name. Refused (corrupt), naming the line: what does not parse, timelines
+/// that do not ascend or reach the file's own, switch points that go back. Comments and blank lines are
+/// skipped.
 [[nodiscard]] Result<TimelineHistory> parse_timeline_history(TimelineId timeline, std::string_view text);
 
 /// The timeline that owns the record which starts at `lsn`.
@@ -42,11 +43,11 @@ struct TimelineRange {
 [[nodiscard]] bool is_ancestor(const TimelineHistory& history, TimelineId timeline);
 /// Oldest first, the history's own timeline last. Together they cover [0/0, …) without a hole.
 [[nodiscard]] std::vector<TimelineRange> ranges_of(const TimelineHistory& history);
-/// Is everything that happened on `inner` up to its birth also on `outer`'s path: the same timeline, or `outer`
-/// descends from it through the same switch points?
+/// Is everything that happened on `inner` up to its birth also on `outer`'s path: the same timeline, or
+/// `outer` descends from it through the same switch points?
 [[nodiscard]] bool contains(const TimelineHistory& outer, const TimelineHistory& inner);
-/// Up to where two paths are the same WAL. Nothing: they are the same path. A path that only goes on with a newer
-/// timeline parts from the older one at the switch point, because the older one may have gone on too.
+/// Up to where two paths are the same WAL. Nothing: they are the same path. A path that only goes on with a
+/// newer timeline parts from the older one at the switch point, because the older one may have gone on too.
 [[nodiscard]] std::optional<Lsn> fork_point(const TimelineHistory& a, const TimelineHistory& b);
 /// Whose bytes may stand on a page of this history's newest segment: its own timeline and all its ancestors.
 [[nodiscard]] std::vector<TimelineId> timelines_of(const TimelineHistory& history);
