@@ -91,9 +91,9 @@ class FileSystem {
 /// itself.
 struct CopyTreeOptions {
   unsigned threads = 1;
-  std::function<void(std::uint64_t)> on_bytes;
-  std::function<bool(const Path&)> skip;
-  std::function<bool()> stop;  ///< asked between files; true ends with `interrupted`
+  std::function<void(std::uint64_t)> on_bytes = {};
+  std::function<bool(const Path&)> skip = {};
+  std::function<bool()> stop = {};  ///< asked between files; true ends with `interrupted`
 };
 [[nodiscard]] Status copy_tree(FileSystem& files, const Path& from, const Path& to,
                                const CopyTreeOptions& options);

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 #include <poll.h>
-#include <sys/pidfd.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include <array>
@@ -23,6 +23,14 @@ using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
 constexpr std::size_t kOutputLimit = 16U << 20;
+
+/// By number: <sys/pidfd.h> of glibc 2.36 forgets that C++ exists.
+int open_process(pid_t pid) {
+  return static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
+}
+bool signal_process(const Descriptor& handle, int signal) {
+  return ::syscall(SYS_pidfd_send_signal, handle.get(), signal, nullptr, 0) == 0;
+}
 
 /// For poll(2): rounded up, so that a wait never spins through its last millisecond.
 int poll_timeout(Clock::time_point deadline) {
@@ -61,7 +69,7 @@ Result<Child> start(const Command& command) {
   Pipe out = TRY(make_pipe());
   Pipe err = TRY(make_pipe());
   const pid_t pid = TRY(launch(command, {.out = out.write.get(), .err = err.write.get()}));
-  Descriptor handle(::pidfd_open(pid, 0));
+  Descriptor handle(open_process(pid));
   if (!handle.valid()) {
     const int number = errno;
     ::kill(pid, SIGKILL);
@@ -143,7 +151,7 @@ class RealProcess final : public Process {
     }
   }
 
-  void kill(int signal) override { ::pidfd_send_signal(child_.handle.get(), signal, nullptr, 0); }
+  void kill(int signal) override { signal_process(child_.handle, signal); }
 
  private:
   void read_lines(const std::function<void(std::string_view)>& deliver) {
@@ -242,12 +250,12 @@ bool stop_by_pid(int pid, std::uint64_t start_ticks, milliseconds grace, int fir
   const auto gone = [&] { return process_start_ticks(pid) != start_ticks; };
   if (pid <= 0) return true;
   // First the handle, then the look: the handle keeps meaning the process that was looked at.
-  const Descriptor handle(::pidfd_open(pid, 0));
+  const Descriptor handle(open_process(pid));
   if (!handle.valid()) return errno == ESRCH || gone();
   if (gone()) return true;
   constexpr milliseconds kKillGrace{5'000};
   for (const auto& [signal, patience] : {std::pair{first_signal, grace}, std::pair{SIGKILL, kKillGrace}}) {
-    if (::pidfd_send_signal(handle.get(), signal, nullptr, 0) != 0 && errno != ESRCH) return false;
+    if (!signal_process(handle, signal) && errno != ESRCH) return false;
     if (wait_readable(handle.get(), deadline_in(patience)) || gone()) return true;
   }
   return gone();

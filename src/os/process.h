@@ -23,10 +23,10 @@ struct ExitStatus {
 [[nodiscard]] std::string to_string(ExitStatus status);
 
 struct Command {
-  Path program;                        ///< absolute, or looked up in PATH
-  std::vector<std::string> arguments;  ///< without the program's name; never a secret
+  Path program = {};                        ///< absolute, or looked up in PATH
+  std::vector<std::string> arguments = {};  ///< without the program's name; never a secret
   /// Added to (or, with an empty value, taken from) the parent's environment. LC_ALL=C is always set.
-  std::vector<std::pair<std::string, std::string>> environment;
+  std::vector<std::pair<std::string, std::string>> environment = {};
   Path working_directory = "/";
 };
 
