@@ -28,9 +28,13 @@ T take_value(Result<T>&& result) {
 /// `auto rows = TRY(connection.query(…));` hands an error to the caller and yields the value otherwise.
 /// A statement expression (GCC and Clang) because the alternative, three lines at every call, buries the
 /// story.
-#define TRY(...)                                                                               \
-  __extension__({                                                                              \
-    auto try_result_ = (__VA_ARGS__);                                                          \
-    if (!try_result_) return tl::unexpected<::walback::Error>(std::move(try_result_).error()); \
-    ::walback::detail::take_value(std::move(try_result_));                                     \
+#define TRY(...) WALBACK_TRY(WALBACK_NAME(try_result_, __COUNTER__), __VA_ARGS__)
+#define WALBACK_NAME(name, number) WALBACK_NAME_(name, number)
+#define WALBACK_NAME_(name, number) name##number
+// A name of its own each time, so that one TRY may stand inside another.
+#define WALBACK_TRY(result, ...)                                                     \
+  __extension__({                                                                    \
+    auto result = (__VA_ARGS__);                                                     \
+    if (!result) return tl::unexpected<::walback::Error>(std::move(result).error()); \
+    ::walback::detail::take_value(std::move(result));                                \
   })
