@@ -35,7 +35,7 @@ bool is_zone(const std::string& name) {
 
 }  // namespace
 
-Result<Path> find_config(const std::optional<Path>& named) {
+Result<Path> find_config(FileSystem& files, const std::optional<Path>& named) {
   if (named) return absolute_path(*named);
   if (const auto from_environment = environment_variable("WALBACK_CONFIG");
       from_environment && !from_environment->empty()) {
@@ -43,7 +43,7 @@ Result<Path> find_config(const std::optional<Path>& named) {
   }
   for (const char* place : {"walback.yaml", "/etc/walback/walback.yaml"}) {
     const Path candidate = absolute_path(place);
-    if (exists(real_file_system(), candidate)) return candidate;
+    if (exists(files, candidate)) return candidate;
   }
   return fail(ErrorKind::not_found,
               fmt::format("no configuration: neither '{}' nor '/etc/walback/walback.yaml' exists",
@@ -51,9 +51,9 @@ Result<Path> find_config(const std::optional<Path>& named) {
               "Name one with -c or WALBACK_CONFIG, or let \"walback init\" write one.");
 }
 
-Result<Config> load_config(const Path& file) {
+Result<Config> load_config(FileSystem& files, const Path& file) {
   const Path path = absolute_path(file);
-  const Result<std::string> text = real_file_system().read(path, kLargestFile);
+  const Result<std::string> text = files.read(path, kLargestFile);
   if (!text) {
     return fail(text.error().kind == ErrorKind::not_found ? ErrorKind::not_found : ErrorKind::config,
                 fmt::format("the configuration cannot be read: {}", text.error().message),

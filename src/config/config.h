@@ -71,12 +71,13 @@ struct Config {
 using EnvironmentLookup = std::function<std::optional<std::string>(const std::string& name)>;
 
 /// The file named by a person (`-c`), else $WALBACK_CONFIG, else the first of ./walback.yaml and
-/// /etc/walback/walback.yaml that exists. None: not_found, naming where it looked.
-[[nodiscard]] Result<Path> find_config(const std::optional<Path>& named);
+/// /etc/walback/walback.yaml that exists. None: not_found, naming where it looked. Absolute: ask before
+/// drop_root() may leave the current directory.
+[[nodiscard]] Result<Path> find_config(FileSystem& files, const std::optional<Path>& named);
 
 /// Reads, checks, and reports every fault at once (kind config, one a line: key path, what was found, what
 /// is allowed).
-[[nodiscard]] Result<Config> load_config(const Path& file);
+[[nodiscard]] Result<Config> load_config(FileSystem& files, const Path& file);
 
 /// The same from text. `file` names the source in errors, and its directory is where relative paths start.
 /// `default_time_zone` stands where the text has no time_zone.
