@@ -63,6 +63,18 @@ Result<FileLock> FileLock::take(const Path& path, const std::string& what) {
   return FileLock(file.release());
 }
 
+Result<FileLock> FileLock::take_directory(const Path& path, const std::string& what) {
+  Descriptor directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!directory.valid()) return system_error("open the directory", path, errno);
+  if (retry([&] { return ::flock(directory.get(), LOCK_EX | LOCK_NB); }) != 0) {
+    if (errno != EWOULDBLOCK) return system_error("lock", path, errno);
+    return fail(ErrorKind::conflict,
+                fmt::format("{} is already running: another process holds '{}'", what, path.string()),
+                fmt::format("See who it is with: fuser '{}'", path.string()));
+  }
+  return FileLock(directory.release());
+}
+
 FileLock::FileLock(int descriptor) : descriptor_(descriptor) {}
 FileLock::FileLock(FileLock&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
 FileLock& FileLock::operator=(FileLock&& other) noexcept {
