@@ -61,28 +61,41 @@ std::uint16_t free_port() {
 
 Result<std::unique_ptr<ThrowawayServer>> ThrowawayServer::create(const ThrowawayOptions& options) {
   std::unique_ptr<ThrowawayServer> server(new ThrowawayServer);
-  TRY(server->prepare(options));
+  TRY(server->prepare());
   server->data_ = server->directory_ / "data";
   TRY(server->initdb(options));
   TRY(server->write_settings(options));
-  TRY(server->start());
+  TRY(server->start_on_a_free_port());
   return server;
 }
 
 Result<std::unique_ptr<ThrowawayServer>> ThrowawayServer::adopt(const Path& data_directory,
                                                                 const ThrowawayOptions& options) {
   std::unique_ptr<ThrowawayServer> server(new ThrowawayServer);
-  TRY(server->prepare(options));
+  TRY(server->prepare());
   server->data_ = data_directory;
   TRY(server->write_settings(options));
-  TRY(server->start());
+  TRY(server->start_on_a_free_port());
   return server;
 }
 
-Status ThrowawayServer::prepare(const ThrowawayOptions&) {
+/// Somebody may have taken the port since we looked.
+Status ThrowawayServer::start_on_a_free_port() {
+  constexpr int kAttempts = 5;
+  for (int attempt = 1;; ++attempt) {
+    Status started = start();
+    const bool taken = !started && started.error().message.find("could not bind") != std::string::npos;
+    if (!taken || attempt == kAttempts) return started;
+    process_.reset();
+    port_ = free_port();
+    TRY(configure({{"port", std::to_string(port_)}}));
+  }
+}
+
+Status ThrowawayServer::prepare() {
   TRY(drop_root());
   binaries_ = TRY(find_binaries(Path{}));
-  directory_ = TRY(make_temporary_directory("walback-test-"));
+  directory_ = TRY(make_temporary_directory("walback-test"));
   port_ = free_port();
   return {};
 }
@@ -127,14 +140,17 @@ Status ThrowawayServer::configure(const std::vector<std::pair<std::string, std::
 }
 
 Status ThrowawayServer::start() {
-  // pg_ctl would wait a tenth of a second at least; and -w needs a database to log in to.
-  started_pid_ = TRY(spawn_detached(
-      Command{binaries_.program("postgres"), {"-D", data_.string()}, {}, directory_}, directory_ / "log"));
-  started_ticks_ = process_start_ticks(started_pid_).value_or(0);
+  // Not by pg_ctl: it polls ten times a second at best. As our child the server ends when the test does,
+  // however that ends.
+  auto file = std::make_shared<std::ofstream>(directory_ / "log", std::ios::app);
+  process_ = TRY(
+      real_processes().spawn(Command{binaries_.program("postgres"), {"-D", data_.string()}, {}, directory_},
+                             [file](std::string_view line) { *file << line << std::endl; }));
+  started_ticks_ = process_start_ticks(process_->pid()).value_or(0);
   ConnectionOptions options;
   options.connect_timeout = 1s;
-  const bool up =
-      wait_until(kStartBound, [&] { return !running() || Connection::open(socket_conninfo(), options); });
+  const bool up = wait_until(
+      kStartBound, [&] { return !running() || Connection::open(socket_conninfo(), options).has_value(); });
   if (up && running()) return {};
   return fail(ErrorKind::internal, "the server did not start:\n" + log());
 }
@@ -142,48 +158,49 @@ Status ThrowawayServer::start() {
 Status ThrowawayServer::stop(const std::string& mode) {
   if (!running()) return {};
   signal_all(SIGCONT);
-  ::kill(started_pid_, mode == "immediate" ? SIGQUIT : SIGINT);
+  ::kill(pid(), mode == "immediate" ? SIGQUIT : SIGINT);
   if (wait_until(kStopBound, [&] { return !running(); })) return {};
   return fail(ErrorKind::internal, fmt::format("the server did not stop ({}):\n{}", mode, log()));
 }
 
 bool ThrowawayServer::running() const {
-  return started_pid_ > 0 && process_start_ticks(started_pid_) == started_ticks_;
+  return process_ && started_ticks_ != 0 && process_start_ticks(process_->pid()) == started_ticks_;
 }
 
 int ThrowawayServer::pid() const {
-  return running() ? started_pid_ : 0;
+  return running() ? process_->pid() : 0;
 }
 
 std::vector<int> ThrowawayServer::processes() const {
   std::vector<int> pids;
-  if (!running()) return pids;
-  pids.push_back(started_pid_);
+  const int postmaster = pid();
+  if (postmaster == 0) return pids;
+  pids.push_back(postmaster);
   std::error_code ignored;
   for (const auto& entry : std::filesystem::directory_iterator("/proc", ignored)) {
-    const auto pid = parse_decimal(entry.path().filename().string());
-    if (pid && parent_of(static_cast<int>(*pid)) == started_pid_) pids.push_back(static_cast<int>(*pid));
+    const auto number = parse_decimal(entry.path().filename().string());
+    if (number && parent_of(static_cast<int>(*number)) == postmaster)
+      pids.push_back(static_cast<int>(*number));
   }
   return pids;
 }
 
 void ThrowawayServer::signal_all(int signal) const {
-  for (const int pid : processes()) ::kill(pid, signal);
+  for (const int each : processes()) ::kill(each, signal);
 }
 
 void ThrowawayServer::kill_all() {
   // The postmaster stops first, so that it neither starts nor ends children while we count them.
   if (!running()) return;
-  ::kill(started_pid_, SIGSTOP);
-  const std::vector<int> pids = processes();
+  ::kill(pid(), SIGSTOP);
   std::vector<std::pair<int, std::uint64_t>> killed;
-  for (const int pid : pids) {
-    if (const auto ticks = process_start_ticks(pid)) killed.emplace_back(pid, *ticks);
+  for (const int each : processes()) {
+    if (const auto ticks = process_start_ticks(each)) killed.emplace_back(each, *ticks);
   }
-  for (const auto& [pid, ticks] : killed) ::kill(pid, SIGKILL);
+  for (const auto& [each, ticks] : killed) ::kill(each, SIGKILL);
   wait_until(kStopBound, [&] {
-    for (const auto& [pid, ticks] : killed) {
-      if (process_start_ticks(pid) == ticks) return false;
+    for (const auto& [each, ticks] : killed) {
+      if (process_start_ticks(each) == ticks) return false;
     }
     return true;
   });
@@ -203,6 +220,7 @@ std::string ThrowawayServer::log() const {
 
 ThrowawayServer::~ThrowawayServer() {
   kill_all();
+  process_.reset();
   if (!directory_.empty()) static_cast<void>(real_file_system().remove_tree(directory_));
 }
 

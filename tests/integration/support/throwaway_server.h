@@ -7,6 +7,7 @@
 
 #include "base/result.h"
 #include "os/file_system.h"
+#include "os/process.h"
 #include "pg/binaries.h"
 
 namespace walback::test {
@@ -61,7 +62,8 @@ class ThrowawayServer {
 
  private:
   ThrowawayServer() = default;
-  [[nodiscard]] Status prepare(const ThrowawayOptions& options);
+  [[nodiscard]] Status prepare();
+  [[nodiscard]] Status start_on_a_free_port();
   [[nodiscard]] Status initdb(const ThrowawayOptions& options);
   [[nodiscard]] Status write_settings(const ThrowawayOptions& options);
   [[nodiscard]] std::vector<int> processes() const;
@@ -69,8 +71,8 @@ class ThrowawayServer {
   Binaries binaries_;
   Path directory_, data_;
   std::uint16_t port_ = 0;
+  std::unique_ptr<Process> process_;
   std::uint64_t started_ticks_ = 0;
-  int started_pid_ = 0;
 };
 
 /// A port on 127.0.0.1 that nobody had a moment ago.
