@@ -8,15 +8,14 @@
 #include "wal/events.h"
 #include "wal/wal_source.h"
 
-/// Forges WAL that PostgreSQL's own reader accepts: pages, headers, records with CRC and back pointers, records
-/// across pages and segments. What is written is also what a test expects: every call returns where its record
-/// lies.
+/// Forges WAL that PostgreSQL's own reader accepts: pages, headers, records with CRC and back pointers,
+/// records across pages and segments. What is written is also what a test expects: every call returns where
+/// its record lies.
 ///
-///   WalBuilder wal;                                     // PostgreSQL 15, 1 MB segments, timeline 1, at 0/100028
-///   const auto first = wal.commit({.xid = 700, .time = at(10)});
-///   wal.commit({.xid = 701, .time = at(9)});            // stamped earlier, written later
-///   wal.restore_point("before lunch", at(11));
-///   wal.fill_to(start_of(SegmentNumber{2}, wal.size()) + 40);  // the next record begins segment 2
+///   WalBuilder wal;                                     // PostgreSQL 15, 1 MB segments, timeline 1, at
+///   0/100028 const auto first = wal.commit({.xid = 700, .time = at(10)}); wal.commit({.xid = 701, .time =
+///   at(9)});            // stamped earlier, written later wal.restore_point("before lunch", at(11));
+///   wal.fill_to(start_of(SegmentNumber{2}, wal.size()));  // the next record begins segment 2
 ///   const std::string bytes = wal.segment(SegmentNumber{1});  // full size, zeroes behind the last record
 ///   MemoryWal source = wal.source();
 namespace walback::test {
@@ -77,10 +76,10 @@ class WalBuilder {
 
   /// Any record, by resource manager and info byte, with `data` as its main data.
   WrittenRecord record(std::uint8_t rmid, std::uint8_t info, std::uint32_t xid, std::string_view data);
-  /// A record without an effect (XLOG_NOOP: real recovery accepts it) of exactly `total` bytes, 26 at least.
+  /// A record without an effect (XLOG_NOOP: real recovery accepts it) of exactly `total` bytes from 27 on.
   WrittenRecord filler(std::size_t total);
-  /// Fillers, so that the next record begins at `lsn` (the first byte behind a page header, or any multiple of 8
-  /// at least 32 bytes on).
+  /// Fillers, so that the next record begins at `lsn`: a multiple of 8 that leaves room for a record of 32
+  /// bytes. A page's first byte stands for the first one behind its header.
   void fill_to(Lsn lsn);
 
   WrittenRecord commit(const TransactionSpec& spec);
@@ -101,8 +100,9 @@ class WalBuilder {
   /// As a promotion does it: the new timeline's segment starts as a copy of this one up to here, and an
   /// END_OF_RECOVERY record follows. The old timeline's segment stays as it is.
   WrittenRecord switch_timeline(TimelineId next, Timestamp time);
-  /// As a crash in the middle of a record does it: writes the first page of a record of `total` bytes, gives up,
-  /// and goes on at the next page with XLP_FIRST_IS_OVERWRITE_CONTRECORD. Returns the OVERWRITE_CONTRECORD record.
+  /// As a crash in the middle of a record does it: writes the first page of a record of `total` bytes, gives
+  /// up, and goes on at the next page with XLP_FIRST_IS_OVERWRITE_CONTRECORD. Returns the
+  /// OVERWRITE_CONTRECORD record.
   WrittenRecord overwrite_contrecord(std::size_t total, Timestamp time);
 
   /// Where the next record begins, page headers skipped.
