@@ -1,0 +1,35 @@
+#pragma once
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "base/progress.h"
+#include "base/result.h"
+#include "config/config.h"
+#include "pg/control_data.h"
+#include "restore/marker.h"
+#include "restore/plan.h"
+
+namespace walback {
+
+struct BaseInput {
+  FileSystem& files;
+  Path from;  ///< the base backup
+  const RestoredLayout& layout;
+  const RestorePlan& plan;
+  const ControlData& control;
+  const Config::Restore& config;
+  Path fetch_program;
+  std::uint16_t port = 0;
+};
+
+/// Copies the base backup into place with all cores and sets it up for recovery: our settings, the
+/// quarantine, the recovery target, walback-fetch as restore_command. Returns the settings of the base that
+/// were not taken over. Nothing is made durable: that is for the end.
+[[nodiscard]] Result<std::vector<std::string>> lay_base(const BaseInput& input, Progress& progress,
+                                                        std::stop_token stop);
+
+/// What PostgreSQL runs for each file: `'<walback-fetch>' '<spool>' '%f' '%p'`, quoted for sh.
+[[nodiscard]] std::string restore_command(const Path& fetch_program, const Path& spool);
+
+}  // namespace walback

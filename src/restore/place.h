@@ -1,0 +1,52 @@
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "os/file_system.h"
+#include "pg/binaries.h"
+#include "pg/control_data.h"
+#include "restore/marker.h"
+#include "restore/plan.h"
+
+/// Will the place do? Asked by `plan --into` and by every restore before it touches the disk.
+namespace walback {
+
+struct Place {
+  Path directory;
+  std::uint16_t port = 0;
+};
+
+/// What is in the directory already.
+enum class Occupancy : std::uint8_t {
+  vacant,      ///< absent or empty
+  unfinished,  ///< a restore of ours that did not end: may be wiped
+};
+
+struct PlaceReport {
+  Occupancy occupancy = Occupancy::vacant;
+  std::optional<RestoreMarker> unfinished;
+  std::uint64_t needed_bytes = 0, available_bytes = 0;
+  Binaries binaries;
+  ControlData control;  ///< of the base backup
+  std::vector<std::string> preload_libraries;
+};
+
+/// Every fault at once, a line each: kind conflict for the directory and the port, disk_full for room,
+/// not_found for binaries or libraries; of several kinds the first counts. A finished restored cluster, a
+/// paused one and anything that is not ours are refused.
+[[nodiscard]] Result<PlaceReport> check_place(FileSystem& files, const RestorePlan& plan,
+                                              const ArchiveLayout& archive, const Place& place,
+                                              const Path& configured_bin);
+
+/// Bytes a restore needs where it builds: the base, the WAL that stays in pg_wal until the first checkpoint
+/// (at most kWalKept), the spool ahead of replay, and a little air.
+[[nodiscard]] std::uint64_t bytes_needed(const RestorePlan& plan);
+/// How much WAL may pile up in pg_wal before a restartpoint, given what is free after the base was laid.
+[[nodiscard]] std::uint64_t wal_allowance_mb(std::uint64_t wal_bytes, std::uint64_t available_bytes);
+
+/// Catalog versions are fixed for a released major; 0 for a major that is not known here.
+[[nodiscard]] std::uint32_t released_catalog_version(int major);
+
+}  // namespace walback

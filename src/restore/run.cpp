@@ -1,0 +1,230 @@
+#include "restore/run.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+
+#include "base/text.h"
+#include "os/process.h"
+#include "os/system.h"
+#include "restore/feeder.h"
+#include "restore/finish.h"
+#include "restore/lay_base.h"
+#include "restore/restored_server.h"
+#include "restore/watch_replay.h"
+
+namespace walback {
+namespace {
+
+/// One restore, phase after phase. Its destructor is the promise that no server is left running after a
+/// failure.
+class Restore {
+ public:
+  Restore(const RestoreSetup& setup, Progress& progress, std::stop_token stop)
+      : setup_(setup),
+        progress_(progress),
+        stop_(std::move(stop)),
+        layout_{setup.place.directory},
+        finish_{setup.files, setup.clock, layout_, setup.superusers, setup.config.hba} {}
+
+  ~Restore() {
+    if (kept_ || !server_) return;
+    if (const auto stopped = server_->stop("immediate"); !stopped) {
+      setup_.log.error("restore", "server_left_running",
+                       {{key::path, layout_.data.string()}, {key::error, stopped.error().message}});
+    }
+  }
+  Restore(const Restore&) = delete;
+  Restore& operator=(const Restore&) = delete;
+
+  Result<Proof> run() {
+    const auto lock = TRY(take_place());
+    TRY(lay_base());
+    TRY(recover());
+    if (!setup_.pause && proof_.holds()) TRY(promote());
+    if (setup_.check_pages && proof_.holds() && !setup_.pause) TRY(check_pages());
+    TRY(conclude());
+    return proof_;
+  }
+
+ private:
+  Result<FileLock> take_place();
+  Status wipe_unfinished(const PlaceReport& report);
+  Status lay_base();
+  Status recover();
+  Status promote();
+  Status check_pages();
+  Status conclude();
+  Status enter(RestorePhase phase);
+
+  const RestoreSetup& setup_;
+  Progress& progress_;
+  std::stop_token stop_;
+  RestoredLayout layout_;
+  FinishSetup finish_;
+  PlaceReport place_;
+  RestoreMarker marker_;
+  Proof proof_{expectation_of(setup_.plan)};
+  std::optional<RestoredServer> server_;
+  bool kept_ = false;
+};
+
+Status Restore::enter(RestorePhase phase) {
+  marker_.phase = phase;
+  return write_marker(setup_.files, layout_, marker_);
+}
+
+Result<FileLock> Restore::take_place() {
+  place_ = TRY(check_place(setup_.files, setup_.plan, setup_.archive, setup_.place, setup_.configured_bin));
+  TRY(setup_.files.create_directories(layout_.data));
+  FileLock lock =
+      TRY(FileLock::take_directory(layout_.data, fmt::format("a restore into '{}'", layout_.data.string())));
+  // Asked again under the lock: another restore may have begun and ended in between.
+  place_ = TRY(check_place(setup_.files, setup_.plan, setup_.archive, setup_.place, setup_.configured_bin));
+  if (place_.occupancy == Occupancy::unfinished) TRY(wipe_unfinished(place_));
+  return lock;
+}
+
+Status Restore::wipe_unfinished(const PlaceReport& report) {
+  setup_.say(fmt::format("'{}' holds an unfinished restore ({}, phase {}): it is wiped and begun again",
+                         layout_.data.string(), report.unfinished->name, name_of(report.unfinished->phase)));
+  RestoredServer left(report.binaries, layout_, report.unfinished->port, report.unfinished->socket_directory);
+  TRY(left.stop("immediate"));
+  // The marker goes last: a crash in between leaves a directory that is still known as ours.
+  for (const DirectoryEntry& entry : TRY(setup_.files.list(layout_.data))) {
+    const Path path = layout_.data / entry.name;
+    if (path != layout_.marker()) TRY(setup_.files.remove_tree(path));
+  }
+  return {};
+}
+
+Status Restore::lay_base() {
+  marker_ = {.phase = RestorePhase::laying_base,
+             .name = setup_.name,
+             .pid = ::getpid(),
+             .pid_start_ticks = process_start_ticks(::getpid()).value_or(0),
+             .started_at = setup_.clock.now(),
+             .port = setup_.place.port,
+             .socket_directory = layout_.socket_directory().string(),
+             .target = to_string(setup_.plan.target),
+             .plan = to_json(setup_.plan),
+             .expected = to_json(proof_.expected)};
+  TRY(write_marker(setup_.files, layout_, marker_));
+  proof_.name = setup_.name;
+  proof_.directory = layout_.data.string();
+  proof_.target = marker_.target;
+  proof_.port = setup_.place.port;
+  proof_.backup_id = setup_.plan.backup.id;
+  proof_.base_bytes = setup_.plan.backup.size_bytes;
+  proof_.wal_bytes = setup_.plan.wal_bytes;
+  proof_.wal_segments = setup_.plan.segment_count;
+  for (const PlanWarning& warning : setup_.plan.warnings) proof_.warnings.push_back(warning.message);
+
+  PhaseWatch watch(setup_.clock, proof_.timings);
+  watch.next("base");
+  const BaseInput input{.files = setup_.files,
+                        .from = setup_.archive.backup(setup_.plan.backup.id),
+                        .layout = layout_,
+                        .plan = setup_.plan,
+                        .control = place_.control,
+                        .config = setup_.config,
+                        .fetch_program = setup_.fetch_program,
+                        .port = setup_.place.port};
+  proof_.dropped_settings = TRY(walback::lay_base(input, progress_, stop_));
+  for (const std::string& dropped : proof_.dropped_settings) {
+    setup_.log.info("restore", "setting_not_taken_over", {{"setting", dropped}});
+  }
+  watch.end();
+  return {};
+}
+
+Status Restore::recover() {
+  TRY(enter(RestorePhase::recovering));
+  PhaseWatch watch(setup_.clock, proof_.timings);
+  watch.next("replay");
+  Feeder feeder({.files = setup_.files,
+                 .archive = setup_.archive,
+                 .plan = setup_.plan,
+                 .spool = layout_.spool(),
+                 .checksum_of = setup_.checksum_of});
+  TRY(feeder.start());
+  server_.emplace(place_.binaries, layout_, setup_.place.port, marker_.socket_directory);
+  TRY(server_->start());
+  const ReplayWatch replay{.files = setup_.files,
+                           .clock = setup_.clock,
+                           .layout = layout_,
+                           .plan = setup_.plan,
+                           .superusers = setup_.superusers,
+                           .feeder = feeder};
+  const ReplayEnd end = TRY(watch_replay(replay, *server_, progress_, stop_));
+  progress_.finish();
+  proof_.reached.promoted_without_pause = end == ReplayEnd::promoted;
+  Connection connection = TRY(server_->connect(setup_.superusers));
+  if (end == ReplayEnd::promoted) {
+    proof_.warnings.emplace_back(
+        "PostgreSQL promoted without a pause, because hot standby could not start; the switch point is the "
+        "proof");
+    return {};
+  }
+  TRY(ask_while_paused(connection, proof_.expected, proof_.reached));
+  proof_.stage = ProofStage::paused;
+  proof_.differences = differences(proof_.expected, proof_.reached, ProofStage::paused);
+  if (setup_.pause) proof_.curiosities = TRY(curiosities(connection));
+  return {};
+}
+
+Status Restore::promote() {
+  TRY(enter(RestorePhase::finishing));
+  return promote_and_make_durable(finish_, *server_, proof_, stop_);
+}
+
+Status Restore::check_pages() {
+  PhaseWatch watch(setup_.clock, proof_.timings);
+  watch.next("check_pages");
+  if (!place_.control.data_checksums) {
+    proof_.warnings.emplace_back("pages were not checked: the cluster has no data checksums");
+    return {};
+  }
+  TRY(server_->stop("fast"));
+  const Output output = TRY(walback::run({.program = place_.binaries.program("pg_checksums"),
+                                          .arguments = {"--check", "-D", layout_.data.string()}},
+                                         std::chrono::hours{24}, stop_));
+  if (!output.status.success()) {
+    return fail(ErrorKind::corrupt,
+                fmt::format("pg_checksums of '{}': {}", layout_.data.string(), trim(output.err)),
+                "The base backup may be damaged: look at its age, and restore from another one.");
+  }
+  TRY(server_->start());
+  const auto deadline_us = setup_.clock.monotonic_us() + 60'000'000;
+  while (!server_->connect(setup_.superusers)) {
+    if (!server_->running() || setup_.clock.monotonic_us() > deadline_us) {
+      return fail(ErrorKind::unavailable, "the restored server did not come back after the page check: " +
+                                              server_->last_words(setup_.files));
+    }
+    sleep_for(stop_, std::chrono::milliseconds{20});
+  }
+  watch.end();
+  return {};
+}
+
+Status Restore::conclude() {
+  TRY(publish_proof_and_release(finish_, *server_, proof_));
+  if (!proof_.holds()) return {};
+  TRY(enter(setup_.pause ? RestorePhase::paused : RestorePhase::complete));
+  TRY(setup_.files.remove_tree(layout_.spool()));
+  kept_ = true;
+  return {};
+}
+
+}  // namespace
+
+Result<Proof> run_restore(const RestoreSetup& setup, Progress& progress, std::stop_token stop) {
+  if (!setup.plan.expected_end) {
+    return fail(ErrorKind::internal, "the plan's stop was not settled before the restore");
+  }
+  return Restore(setup, progress, std::move(stop)).run();
+}
+
+}  // namespace walback
