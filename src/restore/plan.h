@@ -64,6 +64,8 @@ struct SettingsFloor {
 };
 
 struct RestorePlan {
+  explicit RestorePlan(const ArchiveIdentity& whose) : identity(whose) {}
+
   ArchiveIdentity identity;
   RecoveryTarget target;
   BackupRow backup;
