@@ -30,10 +30,14 @@ struct ArchiveContext {
 /// a rebuilt catalog must know them.
 using ListBackups = std::function<Result<std::vector<BackupRow>>()>;
 
-/// Opens the catalog for writing. Where there is none, or it is damaged (then it is moved aside first, named
-/// "<catalog>.damaged"), a new one is filled with the base backups and what the journal knows; the WAL is the
-/// next intake's work. Needs the manager's lock: two may not rebuild at once.
+/// Opens the catalog for writing. Where there is none, or it is damaged, a new one is filled with the base
+/// backups and what the journal knows; the WAL is the next intake's work. Needs the manager's lock: two may
+/// not rebuild at once.
 [[nodiscard]] Result<Catalog> open_or_rebuild_catalog(const ArchiveContext& archive,
                                                       const ListBackups& backups);
+/// For damage that shows only in use: moves the catalog aside, named "<catalog>.damaged", and begins a new
+/// one. Nobody may hold it open.
+[[nodiscard]] Result<Catalog> rebuild_catalog(const ArchiveContext& archive, const ListBackups& backups,
+                                              const Error& damage);
 
 }  // namespace walback

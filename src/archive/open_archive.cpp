@@ -1,0 +1,78 @@
+#include <utility>
+
+#include "archive/archive_context.h"
+#include "catalog/archive.h"
+#include "catalog/journal.h"
+
+namespace walback {
+namespace {
+
+/// Set once a new catalog holds what the backups and the journal know. A crash in between leaves it unset,
+/// and the filling, which changes nothing when repeated, begins again.
+constexpr const char* kFilledFact = "filled_from_archive";
+
+Status fill(const ArchiveContext& archive, const ListBackups& backups, Catalog& catalog) {
+  const std::vector<BackupRow> found = TRY(backups());
+  const JournalContent journal = TRY(read_journal(archive.files, archive.layout.journal()));
+  for (const Error& damage : journal.damage)
+    archive.log.error("archive", "journal_damaged", {{key::error, damage.message}, {key::hint, damage.hint}});
+  TRY(catalog.transaction([&]() -> Status {
+    for (const BackupRow& backup : found) TRY(catalog.put_backup(backup));
+    return {};
+  }));
+  TRY(replay_journal(catalog, journal.entries));
+  TRY(catalog.put_fact(kFilledFact, "1"));
+  archive.log.info("archive", "catalog_filled",
+                   {{"backups", std::to_string(found.size())},
+                    {"journal_entries", std::to_string(journal.entries.size())}});
+  return {};
+}
+
+/// Never deleted: a person may want to know what happened to it.
+Status move_damaged_catalog_aside(const ArchiveContext& archive, const Error& damage) {
+  const Path aside = archive.catalog_path.string() + ".damaged";
+  archive.log.error(
+      "archive", "catalog_damaged",
+      {{key::path, archive.catalog_path.string()},
+       {key::error, damage.message},
+       {key::hint, "It is built again from WAL, backups and journal; the damaged one is kept as " +
+                       aside.string() + "."}});
+  for (const char* suffix : {"-wal", "-shm"}) {
+    const Path companion = archive.catalog_path.string() + suffix;
+    if (exists(archive.files, companion)) TRY(archive.files.rename(companion, aside.string() + suffix));
+  }
+  if (exists(archive.files, archive.catalog_path)) TRY(archive.files.rename(archive.catalog_path, aside));
+  return archive.files.sync_directory(archive.catalog_path.parent_path());
+}
+
+}  // namespace
+
+Result<ArchiveContext> open_archive(const Config& config, FileSystem& files, Clock& clock, Log& log) {
+  const ArchiveLayout layout{config.archive};
+  ArchiveIdentity identity = TRY(read_archive_identity(files, layout));
+  return ArchiveContext{layout, identity, config.catalog_file(), files, clock, log};
+}
+
+Result<Catalog> rebuild_catalog(const ArchiveContext& archive, const ListBackups& backups,
+                                const Error& damage) {
+  TRY(move_damaged_catalog_aside(archive, damage));
+  Catalog catalog = TRY(Catalog::open(archive.catalog_path));
+  TRY(fill(archive, backups, catalog));
+  return catalog;
+}
+
+Result<Catalog> open_or_rebuild_catalog(const ArchiveContext& archive, const ListBackups& backups) {
+  auto opened = Catalog::open(archive.catalog_path);
+  if (!opened && opened.error().kind == ErrorKind::corrupt)
+    return rebuild_catalog(archive, backups, opened.error());
+  Catalog catalog = TRY(std::move(opened));
+  const auto filled = catalog.fact(kFilledFact);
+  if (!filled && filled.error().kind == ErrorKind::corrupt) {
+    { const Catalog closed = std::move(catalog); }
+    return rebuild_catalog(archive, backups, filled.error());
+  }
+  if (!TRY(filled)) TRY(fill(archive, backups, catalog));
+  return catalog;
+}
+
+}  // namespace walback

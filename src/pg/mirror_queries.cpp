@@ -1,0 +1,127 @@
+#include "pg/mirror_queries.h"
+
+#include <fmt/format.h>
+
+#include "base/json.h"
+#include "base/text.h"
+
+namespace walback {
+namespace {
+
+constexpr const char* kFind = R"(
+  select to_regnamespace('walback') is not null, to_regclass('walback.wal_segments') is not null)";
+
+constexpr const char* kForeignOwner = R"(
+  select r.rolname, o.what
+    from (select nspowner as owner, 'schema walback' as what
+            from pg_catalog.pg_namespace where nspname = 'walback'
+          union all
+          select relowner, 'table walback.wal_segments'
+            from pg_catalog.pg_class where oid = to_regclass('walback.wal_segments')) o
+    join pg_catalog.pg_roles r on r.oid = o.owner
+   where not r.rolsuper and r.rolname <> current_user
+   limit 1)";
+
+// fillfactor leaves room for updates in place: the open segment's row changes at every round.
+constexpr const char* kCreateTable = R"(
+  create table walback.wal_segments (
+    timeline      integer not null,
+    segment       text not null,
+    epoch         integer not null,
+    state         text not null,
+    start_lsn     pg_lsn not null,
+    valid_end_lsn pg_lsn not null,
+    size_bytes    bigint not null,
+    records       bigint not null,
+    commits       bigint not null,
+    aborts        bigint not null,
+    first_time    timestamptz,
+    last_time     timestamptz,
+    problem       text not null,
+    primary key (timeline, segment)
+  ) with (fillfactor = 50))";
+
+constexpr const char* kDescribeTable = R"(
+  comment on table walback.wal_segments is
+    'WAL segments in the walback archive: a copy of its catalog, written by `walback manage` and read by nobody else')";
+
+constexpr const char* kUpsert = R"(
+  insert into walback.wal_segments as mine
+  select * from pg_catalog.jsonb_populate_recordset(null::walback.wal_segments, $1::jsonb)
+  on conflict (timeline, segment) do update
+     set (epoch, state, start_lsn, valid_end_lsn, size_bytes, records, commits, aborts, first_time, last_time, problem)
+       = (excluded.epoch, excluded.state, excluded.start_lsn, excluded.valid_end_lsn, excluded.size_bytes,
+          excluded.records, excluded.commits, excluded.aborts, excluded.first_time, excluded.last_time,
+          excluded.problem)
+   where mine.* is distinct from excluded.*)";
+
+Json optional_time(const std::optional<Timestamp>& time) {
+  return time ? Json(to_rfc3339(*time)) : Json(nullptr);
+}
+
+std::string rows_as_json(const std::vector<MirroredSegment>& segments) {
+  Json rows = Json::array();
+  for (const MirroredSegment& segment : segments)
+    rows.push_back({{"timeline", segment.timeline},
+                    {"segment", segment.segment},
+                    {"epoch", segment.epoch},
+                    {"state", segment.state},
+                    {"start_lsn", to_string(segment.start_lsn)},
+                    {"valid_end_lsn", to_string(segment.valid_end_lsn)},
+                    {"size_bytes", segment.size_bytes},
+                    {"records", segment.records},
+                    {"commits", segment.commits},
+                    {"aborts", segment.aborts},
+                    {"first_time", optional_time(segment.first_time)},
+                    {"last_time", optional_time(segment.last_time)},
+                    {"problem", segment.problem}});
+  return to_line(rows);
+}
+
+Status refuse_foreign_owner(Connection& connection) {
+  const Rows owners = TRY(connection.query(kForeignOwner));
+  if (owners.count() == 0) return {};
+  return fail(
+      ErrorKind::conflict,
+      fmt::format("{} belongs to role '{}', expected the role that walback connects as, or a superuser",
+                  owners.text(0, 1), owners.text(0, 0)),
+      "Drop or rename it, change its owner, or set `manage: {mirror: false}` in walback.yaml.");
+}
+
+Status create_what_is_missing(Connection& connection) {
+  const Rows found = TRY(connection.query(kFind));
+  const bool has_schema = found.boolean(0, 0), has_table = found.boolean(0, 1);
+  TRY(refuse_foreign_owner(connection));
+  if (!has_schema) TRY(connection.execute("create schema walback"));
+  if (!has_table) {
+    TRY(connection.execute(kCreateTable));
+    TRY(connection.execute(kDescribeTable));
+  }
+  return {};
+}
+
+Status write_in_transaction(Connection& connection, const std::vector<MirroredSegment>& segments,
+                            const AnnounceXid& announce) {
+  const Rows assigned = TRY(connection.query("select pg_catalog.pg_current_xact_id()::text"));
+  const auto xid = parse_decimal(assigned.text(0, 0));
+  if (!xid) return fail(ErrorKind::internal, "the primary named no xid for the mirror's transaction");
+  TRY(announce(*xid));
+  TRY(create_what_is_missing(connection));
+  return connection.execute(kUpsert, {rows_as_json(segments)});
+}
+
+}  // namespace
+
+Status mirror_segments(Connection& connection, const std::vector<MirroredSegment>& segments,
+                       const AnnounceXid& announce) {
+  if (segments.empty()) return {};
+  TRY(connection.execute("begin"));
+  if (const Status written = write_in_transaction(connection, segments, announce); !written) {
+    // What went wrong first is what a person must read; a failing rollback ends with the session anyway.
+    (void)connection.execute("rollback");
+    return written;
+  }
+  return connection.execute("commit");
+}
+
+}  // namespace walback

@@ -1,0 +1,39 @@
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/timestamp.h"
+#include "pg/connection.h"
+#include "wal/lsn.h"
+
+/// `walback.wal_segments` on the primary: the index of the archive for people with psql. A copy that nothing
+/// of ours reads back.
+namespace walback {
+
+struct MirroredSegment {
+  std::uint32_t timeline = 0;
+  std::string segment;  ///< its file name
+  std::uint32_t epoch = 0;
+  std::string state;
+  Lsn start_lsn, valid_end_lsn;
+  std::uint64_t size_bytes = 0, records = 0, commits = 0, aborts = 0;
+  std::optional<Timestamp> first_time, last_time;
+  std::string problem;
+};
+
+/// Hears the transaction's xid before it commits, so that its commit record can be told from other people's
+/// even when we die right after it. An error rolls the transaction back.
+using AnnounceXid = std::function<Status(std::uint64_t xid)>;
+
+/// Upserts the rows in one transaction; makes schema and table where they are missing. Rows that are the same
+/// already are not written again.
+///
+/// `config` where the role may not create them, and `conflict` where somebody who is neither this role nor a
+/// superuser owns what has their name: a trigger of theirs would run with our rights.
+[[nodiscard]] Status mirror_segments(Connection& connection, const std::vector<MirroredSegment>& segments,
+                                     const AnnounceXid& announce);
+
+}  // namespace walback
