@@ -26,11 +26,11 @@ struct WalBuilderOptions {
   TimelineId timeline{1};
   unsigned server_major = 15;
   /// Where the first record begins; nothing: behind the header of segment 1.
-  std::optional<Lsn> start;
+  std::optional<Lsn> start{};
   /// The START of the record before the first one (its back pointer), and the bytes of the segment that holds
   /// `start`, to write on behind real WAL.
-  Lsn previous_record;
-  std::string first_segment;
+  Lsn previous_record{};
+  std::string first_segment{};
 };
 
 struct WrittenRecord {
@@ -40,7 +40,7 @@ struct WrittenRecord {
 /// What a commit or abort record says. Everything but the xid and the time may be left out.
 struct TransactionSpec {
   std::uint32_t xid = 0;
-  Timestamp time;
+  Timestamp time{};
   std::vector<std::uint32_t> subxids{};
   std::vector<RelationFiles> removed_files{};
   std::vector<DroppedRelation> dropped_relations{};
