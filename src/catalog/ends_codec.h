@@ -17,9 +17,8 @@ namespace walback {
 ///     byte 1      shift: 3 when every LSN is a multiple of 8 (as PostgreSQL writes them), else 0
 ///     varint      count
 ///     each end    one byte of flags (kind, what follows, the two most frequent deltas), then varints:
-///     distance from
-///                 the former end's end_lsn, length, zigzag time delta, zigzag xid delta, subxids, files,
-///                 relations
+///                 distance from the former end's end_lsn, length, zigzag time delta, zigzag xid delta,
+///                 subxids, files, relations
 ///     last 4      CRC-32C of everything before, little-endian
 ///
 /// Differences wrap, so any value makes the round trip; only ascending LSNs make it small. The checksum is
@@ -27,8 +26,8 @@ namespace walback {
 /// restore.
 [[nodiscard]] std::string encode_ends(std::span<const TransactionEnd> ends);
 
-/// In the order of encoding; `visit` returns false to stop. The whole blob is checked before the first visit
-/// of any end. Errors: corrupt; the message says what was found ("its checksum is …").
+/// In the order of encoding; `visit` returns false to stop. The checksum is checked before the first visit.
+/// Errors: corrupt; the message says what was found and what was expected.
 [[nodiscard]] Status decode_ends(std::string_view blob, const std::function<bool(TransactionEnd&&)>& visit);
 [[nodiscard]] Result<std::vector<TransactionEnd>> decode_ends(std::string_view blob);
 
