@@ -8,11 +8,17 @@
 
 #include "base/text.h"
 #include "os/process.h"
+#include "os/system.h"
 
 namespace walback {
 namespace {
 
 constexpr std::chrono::seconds kControlDataTimeout{30};
+/// A running server rewrites pg_control in place: a reader in between sees a CRC that does not fit.
+constexpr int kAttempts = 5;
+constexpr std::chrono::milliseconds kPause{50};
+constexpr const char* kDamagedHint =
+    "Take another base backup; if this is a server's own directory, stop using it at once.";
 
 using Lines = std::map<std::string, std::string, std::less<>>;
 
@@ -144,23 +150,33 @@ Result<ControlData> parse_control_data(std::string_view text, const std::string&
 }
 
 Result<ControlData> read_control_data(const Binaries& binaries, const Path& data_directory) {
+  const std::string what = fmt::format("'{}'", data_directory.string());
+  const Path file = data_directory / "global" / "pg_control";
+  if (!exists(real_file_system(), file)) {
+    return fail(ErrorKind::not_found,
+                fmt::format("{} is no data directory: '{}' does not exist", what, file.string()));
+  }
   Command command;
   command.program = binaries.program("pg_controldata");
   command.arguments = {"-D", data_directory.string()};
-  const Output output = TRY(run(command, kControlDataTimeout));
-  const std::string what = fmt::format("'{}'", data_directory.string());
-  if (!output.status.success()) {
-    return fail(
-        ErrorKind::not_found,
-        fmt::format("{} is no data directory that pg_controldata can read: {}", what,
-                    trim(output.err).empty() ? to_string(output.status) : std::string(trim(output.err))));
+  for (int attempt = 1;; ++attempt) {
+    const Output output = TRY(run(command, kControlDataTimeout));
+    if (!output.status.success()) {
+      const std::string said =
+          trim(output.err).empty() ? to_string(output.status) : std::string(trim(output.err));
+      return fail(ErrorKind::corrupt, fmt::format("pg_control of {} cannot be read: {}", what, said),
+                  kDamagedHint);
+    }
+    // A wrong CRC is only a warning of pg_controldata, and every value after it worthless.
+    const bool damaged =
+        (output.out + output.err).find("alculated CRC checksum does not match") != std::string::npos;
+    if (!damaged) return parse_control_data(output.out, what);
+    if (attempt == kAttempts) {
+      return fail(ErrorKind::corrupt,
+                  fmt::format("pg_control of {} is damaged: its CRC does not match", what), kDamagedHint);
+    }
+    sleep_for({}, kPause);
   }
-  // A wrong CRC is only a warning of pg_controldata, on stdout, with every value after it worthless.
-  if (output.out.find("Calculated CRC checksum does not match") != std::string::npos) {
-    return fail(ErrorKind::corrupt, fmt::format("pg_control of {} is damaged: its CRC does not match", what),
-                "Take another base backup; if this is a server's own directory, stop using it at once.");
-  }
-  return parse_control_data(output.out, what);
 }
 
 }  // namespace walback

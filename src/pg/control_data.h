@@ -36,8 +36,8 @@ struct ControlData {
 
 /// From pg_controldata's output in the C locale. A missing or senseless line is `corrupt` and named.
 [[nodiscard]] Result<ControlData> parse_control_data(std::string_view text, const std::string& what);
-/// Runs pg_controldata on the directory; it may belong to a running server. A pg_control whose CRC does not
-/// fit is `corrupt`.
+/// Runs pg_controldata on the directory; it may belong to a running server. No pg_control: not_found. One
+/// that is too short or whose CRC does not fit (again and again): `corrupt`.
 [[nodiscard]] Result<ControlData> read_control_data(const Binaries& binaries, const Path& data_directory);
 
 }  // namespace walback
