@@ -7,7 +7,7 @@ Status publish(FileSystem& files, const Path& path, std::string_view content) {
   TRY(files.write(temporary, content));
   TRY(files.sync_file(temporary));
   TRY(files.rename(temporary, path));
-  return files.sync_directory(path.parent_path());
+  return files.sync_directory(path.has_parent_path() ? path.parent_path() : ".");
 }
 
 bool exists(FileSystem& files, const Path& path) {

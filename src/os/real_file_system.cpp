@@ -220,7 +220,7 @@ class RealFileSystem final : public FileSystem {
       return system_error("append to", path, number);
     }
     if (::fsync(file.get()) != 0) return system_error("fsync", path, errno);
-    if (created) return sync_directory(path.parent_path());
+    if (created) return sync_directory(path.has_parent_path() ? path.parent_path() : ".");
     return {};
   }
 

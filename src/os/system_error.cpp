@@ -40,7 +40,7 @@ tl::unexpected<Error> system_error(const std::string& action, const Path& path, 
   std::string hint;
   if (kind_of(number) == ErrorKind::disk_full) {
     hint = fmt::format("Make room on the file system that holds '{}', then run the same command again.",
-                       path.parent_path().string());
+                       path.has_parent_path() ? path.parent_path().string() : ".");
   } else if (number == EACCES || number == EPERM) {
     hint = "Check who owns it and its directories: walback works as the user that runs PostgreSQL.";
   }

@@ -3,6 +3,7 @@
 
 #include "support/faulty_file_system.h"
 #include "support/memory_file_system.h"
+#include "support/temporary_directory.h"
 
 using namespace walback;
 
@@ -145,4 +146,15 @@ TEST_CASE("publish: a failure of any step is told and leaves the old content") {
     CHECK(publish(files, "/status", "new") == tl::unexpected<Error>(error));
     CHECK(memory.read("/status") == "old");
   }
+}
+
+TEST_CASE("publish and append: a name without a directory is in the present one") {
+  const TemporaryDirectory directory;
+  const Path former = std::filesystem::current_path();
+  std::filesystem::current_path(directory.path());
+  CHECK(publish(real_file_system(), "status", "x"));
+  CHECK(real_file_system().append_durably("ledger", "x\n"));
+  CHECK(real_file_system().create_directories("a/b"));
+  std::filesystem::current_path(former);
+  CHECK(real_file_system().list(directory.path())->size() == 3);
 }
