@@ -178,6 +178,9 @@ Result<Config> parse_config(std::string_view text, const Path& file, const Envir
                             const std::string& default_time_zone) {
   Faults faults;
   Config config;
+  // yaml-cpp may take one for the end of the file, and would drop the rest without a word.
+  if (text.find('\0') != std::string_view::npos)
+    faults.add(YAML::Mark::null_mark(), "a zero byte, expected text");
   try {
     const std::vector<YAML::Node> documents = YAML::LoadAll(std::string(text));
     const YAML::Node document = documents.empty() ? YAML::Node() : documents.front();

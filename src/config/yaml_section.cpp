@@ -90,11 +90,11 @@ YamlSection::YamlSection(YAML::Node node, std::string path, Faults& faults,
                          const EnvironmentLookup& environment)
     : node_(std::move(node)), path_(std::move(path)), faults_(&faults), environment_(&environment) {
   if (!node_.IsDefined() || node_.IsNull()) {
-    node_ = YAML::Node(YAML::NodeType::Map);
+    node_.reset(YAML::Node(YAML::NodeType::Map));  // = would write into the document
   } else if (!node_.IsMap()) {
     faults_->add(node_.Mark(), fmt::format("{} is {}, expected a mapping of keys",
                                            path_.empty() ? "the file" : path_, kind_of(node_)));
-    node_ = YAML::Node(YAML::NodeType::Map);
+    node_.reset(YAML::Node(YAML::NodeType::Map));  // = would write into the document
   }
 }
 
@@ -111,6 +111,10 @@ YAML::Node YamlSection::find(const std::string& key) {
 std::optional<std::string> YamlSection::scalar_of(const YAML::Node& node, const std::string& name) {
   if (!node.IsScalar()) {
     faults_->add(node.Mark(), fmt::format("{} is {}, expected a single value", name, kind_of(node)));
+    return std::nullopt;
+  }
+  if (node.Scalar().find('\0') != std::string::npos) {
+    faults_->add(node.Mark(), fmt::format("{} holds a zero byte", name));
     return std::nullopt;
   }
   std::string problem;
@@ -209,8 +213,10 @@ std::vector<YamlSection> YamlSection::sections(const std::string& key) {
     fault(key, fmt::format("is {}, expected a list", kind_of(node)));
     return items;
   }
+  std::size_t index = 0;
   for (const auto& item : node) {
-    items.emplace_back(item, fmt::format("{}[{}]", name_of(key), items.size()), *faults_, *environment_);
+    YamlSection section(item, fmt::format("{}[{}]", name_of(key), index++), *faults_, *environment_);
+    if (item.IsMap()) items.push_back(std::move(section));  // else its constructor has said so
   }
   return items;
 }
