@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "wal/page.h"
 
@@ -53,6 +54,18 @@ class Cursor {
   std::span<const char> rest_;
   bool short_ = false;
 };
+
+/// Any number may stand where a time should: it is kept within what a Timestamp can hold.
+Timestamp take_time(Cursor& cursor) {
+  constexpr std::int64_t kLatest = std::numeric_limits<std::int64_t>::max() - 1'000'000'000'000'000;
+  return from_postgres(std::min(cursor.take<std::int64_t>(), kLatest));
+}
+/// A pg_time_t: seconds since 1970.
+Timestamp take_unix_time(Cursor& cursor) {
+  constexpr std::int64_t kSecond = 1'000'000;
+  constexpr std::int64_t kLatest = std::numeric_limits<std::int64_t>::max() / kSecond;
+  return {std::clamp(cursor.take<std::int64_t>(), -kLatest, kLatest) * kSecond};
+}
 
 constexpr std::size_t kInvalidationMessage = 16;
 constexpr std::uint32_t kStatsOfRelation = 2;  // PGSTAT_KIND_RELATION
@@ -145,7 +158,7 @@ void decode_transaction_end(const RawRecord& record, unsigned server_major, Curs
   end.end_lsn = record.end_lsn;
   end.kind = kind_of(record.info & transaction_op::mask);
   end.xid = record.xid;
-  end.time = from_postgres(cursor.take<std::int64_t>());
+  end.time = take_time(cursor);
   end.subxids.clear();
   end.removed_files.clear();
   end.dropped_relations.clear();
@@ -174,7 +187,7 @@ void decode_checkpoint(bool shutdown, Cursor& cursor, auto&& add) {
   const TimelineId timeline{cursor.take<std::uint32_t>()};
   const TimelineId previous{cursor.take<std::uint32_t>()};
   cursor.skip(48);  // full_page_writes to the oldest multixact's database
-  const Timestamp time{cursor.take<std::int64_t>() * 1'000'000};
+  const auto time = take_unix_time(cursor);
   cursor.skip(12);  // commit timestamps' range, oldest active xid
   if (shutdown && timeline != previous) add(TimelineSwitched{timeline, previous, time});
   add(CheckpointDone{redo, timeline, previous, shutdown});
@@ -204,11 +217,11 @@ void decode_xlog(const RawRecord& record, Cursor& cursor, Decoded& decoded, auto
     case xlog_op::parameter_change:
       return add(take_parameters(cursor));
     case xlog_op::restore_point: {
-      const auto time = from_postgres(cursor.take<std::int64_t>());
+      const auto time = take_time(cursor);
       return add(RestorePointSet{time, cursor.take_text()});
     }
     case xlog_op::end_of_recovery: {
-      const auto time = from_postgres(cursor.take<std::int64_t>());
+      const auto time = take_time(cursor);
       const TimelineId timeline{cursor.take<std::uint32_t>()};
       const TimelineId previous{cursor.take<std::uint32_t>()};
       if (timeline != previous) add(TimelineSwitched{timeline, previous, time});
