@@ -18,7 +18,6 @@ namespace {
 
 constexpr std::string_view kArea = "capture";
 constexpr std::chrono::milliseconds kTick{100};
-constexpr std::chrono::milliseconds kLookInterval{1'000};
 constexpr std::int64_t kStatusInterval = 1'000'000;
 /// A look older than this says nothing about now.
 constexpr std::int64_t kSightIsFresh = 5'000'000;
@@ -86,7 +85,7 @@ Status Capturer::run(std::stop_token stop) {
   Status result;
   {
     const PrimaryMonitor monitor(setup_.look ? setup_.look : look_at_primary(setup_.conninfo, setup_.slot),
-                                 setup_.clock, kLookInterval);
+                                 setup_.clock, setup_.look_interval);
     while (result && sleep_for(stop, kTick)) result = tick(monitor, stop);
     // Before the monitor is joined, which can take as long as a look: the WAL first.
     if (receiver_) {

@@ -28,6 +28,7 @@ struct CaptureSetup {
   Clock& clock;
   Log& log;
   LookAtPrimary look = {};  ///< empty: the real one
+  std::chrono::milliseconds look_interval{1'000};
 };
 
 /// Captures the primary's WAL into the newest epoch, in the foreground, until `stop` is requested (success)
