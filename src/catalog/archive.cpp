@@ -47,6 +47,15 @@ Status refuse_other_cluster(const ArchiveIdentity& found, const ArchiveIdentity&
               "directory.");
 }
 
+/// Directories above the archive may be new as well. One that we may not open is not one that we made.
+Status sync_ancestors(FileSystem& files, const Path& path) {
+  TRY(files.sync_directory(path.parent_path()));
+  for (Path above = path.parent_path(); above.has_relative_path(); above = above.parent_path()) {
+    if (!files.sync_directory(above.parent_path())) break;
+  }
+  return {};
+}
+
 Status create_directory_durably(FileSystem& files, const Path& path) {
   TRY(files.create_directories(path));
   return files.sync_directory(path.parent_path());
@@ -72,7 +81,7 @@ Status create_archive(FileSystem& files, const ArchiveLayout& layout, const Arch
   } else if (found.error().kind == ErrorKind::not_found) {
     TRY(refuse_foreign_content(files, layout));
     TRY(files.set_mode(layout.root, 0700));  // it will hold every row of the cluster
-    TRY(files.sync_directory(layout.root.parent_path()));
+    TRY(sync_ancestors(files, layout.root));
     TRY(publish(files, layout.identity(), to_text(identity)));
   } else {
     return tl::unexpected(found.error());
