@@ -26,12 +26,17 @@ struct ArchiveContext {
 [[nodiscard]] Result<ArchiveContext> open_archive(const Config& config, FileSystem& files, Clock& clock,
                                                   Log& log);
 
+/// The lock of whoever writes the WAL's rows: the manager as long as it lives, else a command that needs a
+/// fresh index, for one pass. Another one than the manager's own, so that a manager that starts beside a
+/// command waits for it and is not refused.
+inline constexpr const char* kIntakeLock = "intake";
+
 /// The base backups as they lie on disk. Given by command/, because backups are another room's business and
 /// a rebuilt catalog must know them.
 using ListBackups = std::function<Result<std::vector<BackupRow>>()>;
 
 /// Opens the catalog for writing. Where there is none, or it is damaged, a new one is filled with the base
-/// backups and what the journal knows; the WAL is the next intake's work. Needs the manager's lock: two may
+/// backups and what the journal knows; the WAL is the next intake's work. Needs the intake's lock: two may
 /// not rebuild at once.
 [[nodiscard]] Result<Catalog> open_or_rebuild_catalog(const ArchiveContext& archive,
                                                       const ListBackups& backups);

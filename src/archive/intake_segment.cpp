@@ -23,9 +23,9 @@ bool goes_on_from(const SegmentRow& previous) {
   return previous.problem.empty() && previous.state == SegmentState::finished;
 }
 
-/// Nothing ended in it and nothing is known of what came before it.
-bool place_unknown(const SegmentRow& previous) {
-  return !previous.last_record_lsn && previous.valid_end_lsn == previous.start_lsn;
+/// Nothing ended in it, and its valid end may be no record's end but only the place where reading began.
+bool place_unknown(const SegmentRow& previous, SegmentSize size) {
+  return !previous.last_record_lsn && previous.valid_end_lsn.value % size.bytes() == 0;
 }
 
 std::int64_t age_ns(const Clock& clock, const FileInfo& info) {
@@ -77,7 +77,7 @@ bool Intake::needs_reading(const FoundSegment& found, const Neighbours& rows) co
            (row.problem.starts_with("no history") && timelines_.history(row.name.timeline));
   // What precedes turned up after this one had been read.
   return rows.previous && rows.previous->name.timeline == row.name.timeline && goes_on_from(*rows.previous) &&
-         !place_unknown(*rows.previous) && !joins(rows.previous->valid_end_lsn, row, size_);
+         !place_unknown(*rows.previous, size_) && !joins(rows.previous->valid_end_lsn, row, size_);
 }
 
 SegmentRow Intake::fresh_row(const FoundSegment& found) const {
@@ -165,7 +165,7 @@ Result<ReadingPlan> Intake::plan_reading(const FoundSegment& found, const Neighb
     plan.from = ReadFrom::boundary(rows.known->valid_end_lsn, rows.known->last_record_lsn);
   } else if (rows.previous && goes_on_from(*rows.previous)) {
     const SegmentRow& previous = *rows.previous;
-    plan.from = place_unknown(previous)
+    plan.from = place_unknown(previous, size_)
                     ? ReadFrom::first_at_or_after(previous.valid_end_lsn)
                     : ReadFrom::boundary(previous.valid_end_lsn, previous.last_record_lsn);
   }
