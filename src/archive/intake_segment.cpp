@@ -75,9 +75,15 @@ bool Intake::needs_reading(const FoundSegment& found, const Neighbours& rows) co
     return rows.previous_was_read || row.problem.starts_with("missing") ||
            row.problem.starts_with("unreadable") ||
            (row.problem.starts_with("no history") && timelines_.history(row.name.timeline));
-  // What precedes turned up after this one had been read.
-  return rows.previous && rows.previous->name.timeline == row.name.timeline && goes_on_from(*rows.previous) &&
-         !place_unknown(*rows.previous, size_) && !joins(rows.previous->valid_end_lsn, row, size_);
+  return turned_up_later(rows);
+}
+
+/// Does what precedes go on otherwise than this segment was read, because it was not there, or not usable,
+/// then?
+bool Intake::turned_up_later(const Neighbours& rows) const {
+  return rows.known && rows.previous && rows.previous->name.timeline == rows.known->name.timeline &&
+         goes_on_from(*rows.previous) && !place_unknown(*rows.previous, size_) &&
+         !joins(rows.previous->valid_end_lsn, *rows.known, size_);
 }
 
 SegmentRow Intake::fresh_row(const FoundSegment& found) const {
@@ -110,7 +116,8 @@ Result<std::optional<SegmentRow>> Intake::index_segment(const FoundSegment& foun
 
   // A file that only grew is read on; one that is new, or was changed under its row, from its beginning.
   const bool goes_on = rows.known && rows.known->problem.empty() &&
-                       rows.known->state != SegmentState::finished && rows.known->records != 0;
+                       rows.known->state != SegmentState::finished && rows.known->records != 0 &&
+                       !turned_up_later(rows);
   auto read = TRY(read_into(found, rows, goes_on ? *rows.known : row, goes_on));
   if (read) say(rows.known, *read, begun_us);
   return read;
