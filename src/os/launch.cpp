@@ -7,13 +7,15 @@
 
 #include <boost/process/args.hpp>
 #include <boost/process/child.hpp>
-#include <boost/process/env.hpp>
-#include <boost/process/environment.hpp>
 #include <boost/process/exe.hpp>
 #include <boost/process/extend.hpp>
 #include <boost/process/search_path.hpp>
 #include <csignal>
+#include <string>
+#include <vector>
 
+#include "base/text.h"
+#include "os/system.h"
 #include "os/system_error.h"
 
 namespace walback {
@@ -86,22 +88,36 @@ void prepare_child(const Preparation& preparation) {
   if (::chdir(preparation.working_directory) != 0) give_up(preparation, Report::bad_working_directory);
 }
 
-bp::environment environment_for(const Command& command) {
-  bp::environment environment = boost::this_process::environment();
-  environment["LC_ALL"] = "C";
-  for (const auto& [name, value] : command.environment) {
-    if (value.empty()) {
-      environment.erase(name);
-    } else {
-      environment[name] = value;
-    }
+/// The environment of a child, as execve wants it. Not bp::environment: in 1.74 its look-up reads past the
+/// end of entries shorter than the name.
+class Environment {
+ public:
+  explicit Environment(const Command& command) {
+    for (char** entry = ::environ; entry != nullptr && *entry != nullptr; ++entry)
+      entries_.emplace_back(*entry);
+    set("LC_ALL", "C");
+    for (const auto& [name, value] : command.environment) set(name, value);
+    for (std::string& entry : entries_) pointers_.push_back(entry.data());
+    pointers_.push_back(nullptr);
   }
-  return environment;
-}
+  [[nodiscard]] char** get() { return pointers_.data(); }
+
+ private:
+  void set(const std::string& name, const std::string& value) {
+    std::erase_if(entries_, [&](const std::string& entry) { return entry.starts_with(name + "="); });
+    if (!value.empty()) entries_.push_back(name + "=" + value);
+  }
+
+  std::vector<std::string> entries_;
+  std::vector<char*> pointers_;
+};
 
 Result<std::string> find_program(const Path& program) {
   if (program.native().find('/') != std::string::npos) return program.string();
-  const auto found = bp::search_path(program.string());
+  std::vector<boost::filesystem::path> directories;
+  const std::string path = environment_variable("PATH").value_or("/usr/bin:/bin");
+  for (const std::string_view directory : split(path, ':')) directories.emplace_back(std::string(directory));
+  const auto found = bp::search_path(program.string(), directories);
   if (found.empty()) {
     return fail(ErrorKind::not_found,
                 fmt::format("cannot execute '{}': no such program in PATH", program.string()),
@@ -161,9 +177,10 @@ Result<pid_t> launch(const Command& command, const Launch& how) {
   std::error_code error;
   pid_t pid = -1;
   try {
-    bp::environment environment = environment_for(command);
+    Environment environment(command);
     bp::child child(
-        bp::exe = program, bp::args = command.arguments, environment, error,
+        bp::exe = program, bp::args = command.arguments, error,
+        bp::extend::on_setup = [&](auto& executor) { executor.env = environment.get(); },
         bp::extend::on_exec_setup = [&](auto&) { prepare_child(preparation); },
         // Boost.Process forgets the child of a failed exec; here its pid is still known.
         bp::extend::on_error = [&](auto& executor, const std::error_code&) { pid = executor.pid; });
