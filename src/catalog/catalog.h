@@ -67,6 +67,15 @@ class Catalog {
   [[nodiscard]] Status each_segment(const std::function<bool(const SegmentRow&)>& visit) const;
   [[nodiscard]] Status each_segment(TimelineId timeline, SegmentNumber from, SegmentNumber to_inclusive,
                                     const std::function<bool(const SegmentRow&)>& visit) const;
+  /// Consecutive finished segments of one epoch without a problem as one run, any other segment as a run of
+  /// its own: what a plan over 100,000 segments can afford to ask.
+  struct Run {
+    SegmentNumber first, last;  ///< both included
+    std::uint32_t epoch = 1;
+    bool sound = true;  ///< finished, without a problem
+  };
+  [[nodiscard]] Status each_segment_run(TimelineId timeline, SegmentNumber from, SegmentNumber to_inclusive,
+                                        const std::function<bool(const Run&)>& visit) const;
   /// All rows of an epoch, superseded ones too, in (timeline, number) order.
   [[nodiscard]] Status each_segment_of_epoch(std::uint32_t epoch,
                                              const std::function<bool(const SegmentRow&)>& visit) const;

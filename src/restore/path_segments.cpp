@@ -16,13 +16,18 @@ class Reader {
 
   void expect_from(SegmentNumber number) { next_ = number; }
 
+  /// Finished segments without a problem.
+  void add_sound(const Catalog::Run& run) {
+    follow(run.first);
+    part_.runs.push_back({part_.range.timeline, run.first, run.last, run.epoch, SegmentState::finished});
+    next_ = SegmentNumber{run.last.value + 1};
+  }
+
   void add(const SegmentRow& row) {
-    if (next_ && row.name.number > *next_) missing(*next_, row.name.number);
-    if (unfinished_) in_part(*unfinished_);
-    unfinished_.reset();
+    follow(row.name.number);
     if (row.state != SegmentState::finished && row.problem.empty()) unfinished_ = row;
     if (!row.problem.empty()) damaged(row);
-    extend_run(row);
+    part_.runs.push_back({row.name.timeline, row.name.number, row.name.number, row.epoch, row.state});
     next_ = SegmentNumber{row.name.number.value + 1};
   }
 
@@ -37,6 +42,12 @@ class Reader {
   [[nodiscard]] Lsn end_of(SegmentNumber number) const { return start_of({number.value + 1}, size_); }
   [[nodiscard]] std::string name_of_segment(SegmentNumber number) const {
     return file_name({part_.range.timeline, number}, size_);
+  }
+
+  void follow(SegmentNumber number) {
+    if (next_ && number > *next_) missing(*next_, number);
+    if (unfinished_) in_part(*unfinished_);
+    unfinished_.reset();
   }
 
   void missing(SegmentNumber from, SegmentNumber to) {
@@ -60,16 +71,6 @@ class Reader {
     const Lsn from = sound_until_there ? std::max(row.valid_end_lsn, row.start_lsn) : row.start_lsn;
     part_.obstacles.push_back({from, end_of(row.name.number), ErrorKind::corrupt,
                                fmt::format("segment {}: {}", name_of_segment(row.name.number), row.problem)});
-  }
-
-  void extend_run(const SegmentRow& row) {
-    auto& runs = part_.runs;
-    const bool same = !runs.empty() && runs.back().epoch == row.epoch && runs.back().state == row.state &&
-                      runs.back().last.value + 1 == row.name.number.value;
-    if (same)
-      runs.back().last = row.name.number;
-    else
-      runs.push_back({row.name.timeline, row.name.number, row.name.number, row.epoch, row.state});
   }
 
   SegmentSize size_;
@@ -100,12 +101,21 @@ Status read_part_segments(const Catalog& catalog, SegmentSize size, bool first, 
   const SegmentNumber begins = segment_of(part.range.from, size);
   const bool from_oldest = first && oldest && oldest->name.number > begins;
   if (!from_oldest && (oldest || part.switch_lsn)) reader.expect_from(begins);
+  Status read;
+  const auto add = [&](const Catalog::Run& run) {
+    if (run.sound) {
+      reader.add_sound(run);
+      return true;
+    }
+    const auto row = catalog.segment({part.range.timeline, run.first});
+    if (!row) read = tl::unexpected(row.error());
+    if (row && *row) reader.add(**row);
+    return read.has_value();
+  };
   if (oldest)
-    TRY(catalog.each_segment(part.range.timeline, from_oldest ? oldest->name.number : begins,
-                             last_number(part, size), [&](const SegmentRow& row) {
-                               reader.add(row);
-                               return true;
-                             }));
+    TRY(catalog.each_segment_run(part.range.timeline, from_oldest ? oldest->name.number : begins,
+                                 last_number(part, size), add));
+  if (!read) return read;
   if (part.switch_lsn) reader.finish_before(segment_of(*part.switch_lsn, size));
   return {};
 }

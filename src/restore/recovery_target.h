@@ -33,7 +33,7 @@ struct RecoveryTarget {
 
 /// The options of `plan` and `restore` as they were typed; the command line library fills it.
 struct TargetOptions {
-  std::optional<std::string> to_time, to_lsn, to_xid, to_name, timeline;
+  std::optional<std::string> to_time{}, to_lsn{}, to_xid{}, to_name{}, timeline{};
   bool to_latest = false, to_consistent = false, before = false;
 };
 
