@@ -67,7 +67,7 @@ BackupWatch::Verdict BackupWatch::observe(std::int64_t now_us, bool seen,
     archiver_since_us_.reset();
   } else if (!archiver_since_us_) {
     archiver_since_us_ = now_us;
-  } else if (now_us - *archiver_since_us_ >= kArchiverBound) {
+  } else if (now_us - *archiver_since_us_ >= archiver_bound_us_) {
     return Verdict::archiver_stuck;
   }
 

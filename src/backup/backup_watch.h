@@ -1,4 +1,5 @@
 #pragma once
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -16,6 +17,8 @@ namespace walback {
 class BackupWatch {
  public:
   enum class Verdict : std::uint8_t { go_on, archiver_stuck, silent };
+  explicit BackupWatch(std::chrono::microseconds archiver_bound)
+      : archiver_bound_us_(archiver_bound.count()) {}
 
   /// A line of pg_basebackup --verbose --progress.
   void note_line(std::string_view line);
@@ -29,12 +32,11 @@ class BackupWatch {
   [[nodiscard]] const std::string& complaint() const { return complaint_; }
   [[nodiscard]] ErrorKind complaint_kind() const;
 
-  /// A healthy archiver takes a segment in seconds; pg_basebackup itself warns first after 60 s.
-  static constexpr std::int64_t kArchiverBound = 60'000'000;
   /// Neither a byte nor a word, and the primary does not say that it is at work on a checkpoint.
   static constexpr std::int64_t kSilenceBound = 300'000'000;
 
  private:
+  std::int64_t archiver_bound_us_;
   std::optional<std::int64_t> archiver_since_us_, silent_since_us_;
   bool sign_of_life_ = false;
   bool syncing_ = false;  ///< all is received; the disk is at work, and may take its time

@@ -1,4 +1,5 @@
 #pragma once
+#include <chrono>
 #include <stop_token>
 #include <string>
 
@@ -28,6 +29,8 @@ struct BackupSetup {
   Clock& clock;
   Log& log;
   Catalog& catalog;
+  /// A healthy archiver takes a segment in seconds; pg_basebackup itself warns first after 60 s.
+  std::chrono::milliseconds archiver_bound{60'000};
 };
 
 /// Takes a base backup of the primary into `<archive>/backups/<id>`, without WAL: that is the capturer's

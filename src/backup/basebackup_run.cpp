@@ -19,7 +19,10 @@ constexpr std::chrono::milliseconds kLookTimeout{5'000};
 class BaseBackupRun {
  public:
   BaseBackupRun(const BackupSetup& setup, Progress& progress, Connection connection)
-      : setup_(setup), progress_(progress), connection_(std::move(connection)) {}
+      : setup_(setup),
+        progress_(progress),
+        connection_(std::move(connection)),
+        watch_(setup.archiver_bound) {}
 
   Status run(const std::string& id, const Path& directory, std::stop_token stop);
 
@@ -28,7 +31,7 @@ class BaseBackupRun {
   BackupWatch::Verdict look(const std::string& application_name);
   void read_lines();
   Status judge(ExitStatus how) const;
-  static Error error_of(BackupWatch::Verdict verdict);
+  [[nodiscard]] Error error_of(BackupWatch::Verdict verdict) const;
 
   const BackupSetup& setup_;
   Progress& progress_;
@@ -92,12 +95,12 @@ BackupWatch::Verdict BaseBackupRun::look(const std::string& application_name) {
   return verdict;
 }
 
-Error BaseBackupRun::error_of(BackupWatch::Verdict verdict) {
+Error BaseBackupRun::error_of(BackupWatch::Verdict verdict) const {
   if (verdict == BackupWatch::Verdict::archiver_stuck) {
     return {ErrorKind::unavailable,
             fmt::format(
                 "the primary waited {} for its archiver to take the base backup's last WAL segment, in vain",
-                render_duration_us(BackupWatch::kArchiverBound)),
+                render_duration_us(setup_.archiver_bound.count() * 1000)),
             "archive_mode is on and archive_command (or archive_library) does not succeed: see "
             "pg_stat_archiver and "
             "the server's log. Mend it, or empty archive_command and turn archive_mode off: walback needs "

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 using namespace walback;
+using namespace std::chrono_literals;
 using Verdict = BackupWatch::Verdict;
 
 namespace {
@@ -32,14 +33,14 @@ std::int64_t first_end(BackupWatch& watch, std::int64_t from, std::int64_t to, b
 }  // namespace
 
 TEST_CASE("backup watch: 60 s of waiting for the archiver are enough") {
-  BackupWatch watch;
+  BackupWatch watch(60s);
   CHECK(watch.observe(0, true, at(kStreaming, 1000)) == Verdict::go_on);
   CHECK(first_end(watch, 1, 1000, true, [](auto) { return at(kArchiving, 1000); }) == 61);
   CHECK(watch.observe(62 * kSecond, true, at(kArchiving, 1000)) == Verdict::archiver_stuck);
 }
 
 TEST_CASE("backup watch: an archiver that succeeds in time ends the wait") {
-  BackupWatch watch;
+  BackupWatch watch(60s);
   CHECK(first_end(watch, 0, 59, true, [](auto) { return at(kArchiving, 1000); }) == -1);
   watch.note_line("pg_basebackup: syncing data to disk ...");
   CHECK(first_end(watch, 59, 5000, true, [](auto) { return std::nullopt; }) == -1);
@@ -47,12 +48,12 @@ TEST_CASE("backup watch: an archiver that succeeds in time ends the wait") {
 }
 
 TEST_CASE("backup watch: a spread checkpoint may take as long as the primary says that it does") {
-  BackupWatch watch;
+  BackupWatch watch(60s);
   CHECK(first_end(watch, 0, 10'000, true, [](auto) { return at(kCheckpoint, 0); }) == -1);
 }
 
 TEST_CASE("backup watch: bytes that move are a sign of life, bytes that stand for 300 s are not") {
-  BackupWatch watch;
+  BackupWatch watch(60s);
   CHECK(first_end(watch, 0, 2000, true,
                   [](auto second) { return at(kStreaming, static_cast<std::uint64_t>(second)); }) == -1);
   CHECK(first_end(watch, 2000, 9000, true, [](auto) { return at(kStreaming, 1999); }) == 2299);
@@ -60,9 +61,9 @@ TEST_CASE("backup watch: bytes that move are a sign of life, bytes that stand fo
 
 TEST_CASE(
     "backup watch: a primary that no longer answers is given 300 s, unless pg_basebackup still receives") {
-  BackupWatch silent;
+  BackupWatch silent(60s);
   CHECK(first_end(silent, 0, 1000, false, [](auto) { return std::nullopt; }) == 300);
-  BackupWatch busy;
+  BackupWatch busy(60s);
   for (std::int64_t second = 0; second < 1000; ++second) {
     busy.note_line("147133/147133 kB (100%), 0/1 tablespace (/a/global/pg_control )");
     CHECK(busy.observe(second * kSecond, false, std::nullopt) == Verdict::go_on);
@@ -70,7 +71,7 @@ TEST_CASE(
 }
 
 TEST_CASE("backup watch: pg_basebackup's complaint, in one line, and what kind it is") {
-  BackupWatch watch;
+  BackupWatch watch(60s);
   watch.note_line("pg_basebackup: initiating base backup, waiting for checkpoint to complete");
   watch.note_line("NOTICE:  WAL archiving is not enabled");
   CHECK(watch.complaint().empty());
@@ -83,10 +84,10 @@ TEST_CASE("backup watch: pg_basebackup's complaint, in one line, and what kind i
         "could not read COPY data: server closed the connection unexpectedly This probably means the server "
         "terminated abnormally before or while processing the request.");
   CHECK(watch.complaint_kind() == ErrorKind::unreachable);
-  BackupWatch full;
+  BackupWatch full(60s);
   full.note_line("pg_basebackup: error: could not write to file \"/x/base/1\": No space left on device");
   CHECK(full.complaint_kind() == ErrorKind::disk_full);
-  BackupWatch refused;
+  BackupWatch refused(60s);
   refused.note_line(
       "pg_basebackup: error: connection to server at \"127.0.0.1\" failed: FATAL:  no pg_hba.conf entry for "
       "replication connection");
@@ -94,7 +95,7 @@ TEST_CASE("backup watch: pg_basebackup's complaint, in one line, and what kind i
 }
 
 TEST_CASE("backup watch: what a person is shown") {
-  BackupWatch watch;
+  BackupWatch watch(60s);
   CHECK(watch.shown().detail == "starting");
   CHECK(watch.observe(0, true, at(kStreaming, 250)) == Verdict::go_on);
   CHECK(watch.shown().phase == "base backup");

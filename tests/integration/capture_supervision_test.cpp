@@ -167,10 +167,14 @@ TEST_CASE(
   Captured world;
   world.start_capturer();
   REQUIRE(world.streams());
-  REQUIRE(world.server->configure({{"synchronous_standby_names", "'walback_capture'"}}));
+  REQUIRE(world.server->configure({{"synchronous_standby_names", "walback_capture"}}));
   {
     auto connection = world.connect();
     Captured::must(connection.execute("SELECT pg_reload_conf()"));
+    REQUIRE(within(10s, [&] {
+      const auto clients = Captured::must(replication_clients(connection));
+      return clients.size() == 1 && clients.front().sync_state == "sync";
+    }));
   }
   std::atomic<bool> enough = false;
   std::atomic<std::uint64_t> acknowledged = 0;
