@@ -7,10 +7,10 @@
 #include <nmmintrin.h>
 #endif
 
-/// The portable way reads eight bytes a step through eight tables ("slicing by 8"). The SSE4.2 instruction takes
-/// three cycles but one can begin in each: long buffers are cut into three lanes that run side by side, and the
-/// lanes are joined by moving a lane's CRC over the length of what follows it, which is one table lookup a byte of
-/// the CRC because that length is fixed.
+/// The portable way reads eight bytes a step through eight tables ("slicing by 8"). The SSE4.2 instruction
+/// takes three cycles but one can begin in each: long buffers are cut into three lanes that run side by side,
+/// and the lanes are joined by moving a lane's CRC over the length of what follows it, which is one table
+/// lookup a byte of the CRC because that length is fixed.
 namespace walback {
 namespace {
 
@@ -69,7 +69,8 @@ struct ZeroShift {
     }
   }
   [[nodiscard]] std::uint32_t operator()(std::uint32_t crc) const {
-    return table[0][crc & 0xFF] ^ table[1][crc >> 8 & 0xFF] ^ table[2][crc >> 16 & 0xFF] ^ table[3][crc >> 24];
+    return table[0][crc & 0xFF] ^ table[1][crc >> 8 & 0xFF] ^ table[2][crc >> 16 & 0xFF] ^
+           table[3][crc >> 24];
   }
 };
 

@@ -4,8 +4,8 @@
 
 namespace walback {
 
-/// CRC-32C (Castagnoli), the checksum of WAL records and of pg_control. Start with kCrc32cInit, extend with each
-/// piece in order, finish once.
+/// CRC-32C (Castagnoli), the checksum of WAL records and of pg_control. Start with kCrc32cInit, extend with
+/// each piece in order, finish once.
 inline constexpr std::uint32_t kCrc32cInit = 0xFFFFFFFFU;
 [[nodiscard]] std::uint32_t crc32c_extend(std::uint32_t crc, const char* bytes, std::size_t size);
 [[nodiscard]] constexpr std::uint32_t crc32c_finish(std::uint32_t crc) {
