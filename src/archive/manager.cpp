@@ -117,7 +117,14 @@ class Manager {
 
   Status settle_watermark() {
     if (const auto taken = primary_->take()) keeper_.offer(*taken);
-    TRY(keeper_.settle(*catalog_));
+    const auto settled = keeper_.settle(*catalog_);
+    if (!settled && settled.error().kind == ErrorKind::corrupt) return tl::unexpected(settled.error());
+    // A journal that cannot be written is no reason to index more slowly; the watermark waits.
+    const std::string failure = settled ? "" : settled.error().message;
+    if (failure != watermark_error_ && !settled)
+      archive_.log.error("archive", "watermark_not_stored",
+                         {{key::error, failure}, {key::hint, settled.error().hint}});
+    watermark_error_ = failure;
     if (!keeper_.waiting()) primary_->ready();
     if (const auto& covered = keeper_.newest_covered())
       status_.watermark = {covered->timeline, covered->lsn, covered->time};
@@ -140,7 +147,7 @@ class Manager {
   }
 
   void settle_state(const Status& worked) {
-    status_.primary_error = primary_ ? primary_->error() : "";
+    status_.primary_error = !watermark_error_.empty() ? watermark_error_ : primary_ ? primary_->error() : "";
     if (worked) {
       if (status_.state == ManageState::failing) archive_.log.info("archive", "intake_recovered");
       status_.state = ManageState::current;
@@ -218,6 +225,7 @@ class Manager {
   WatermarkKeeper keeper_;
   std::unique_ptr<DirectoryWatch> watch_;
   std::set<Path> watched_;
+  std::string watermark_error_;
   ManageStatus status_, published_;
   std::int64_t published_us_ = 0, next_scan_us_ = 0, unexplained_scan_us_ = 0, rebuild_again_us_ = 0;
   std::chrono::milliseconds retry_ = kRetryMin;

@@ -28,16 +28,15 @@ inline void require(const Status& status) {
 }
 
 struct IntakeLab {
-  explicit IntakeLab(FileSystem* door = nullptr)
-      : archive{ArchiveLayout{"/archive"}, identity(), "/unused", door ? *door : files, clock, log},
+  explicit IntakeLab(std::uint64_t segment_bytes = WalBuilderOptions{}.segment_bytes)
+      : archive{ArchiveLayout{"/archive"}, identity(segment_bytes), "/unused", files, clock, log},
         catalog(require(Catalog::open(":memory:"))) {
     require(create_archive(files, archive.layout, archive.identity));
     require(files.create_directories(archive.layout.epoch(1)));
     restart();
   }
-  static ArchiveIdentity identity() {
-    return {WalBuilderOptions{}.system_identifier,
-            *SegmentSize::from_bytes(WalBuilderOptions{}.segment_bytes)};
+  static ArchiveIdentity identity(std::uint64_t segment_bytes = WalBuilderOptions{}.segment_bytes) {
+    return {WalBuilderOptions{}.system_identifier, *SegmentSize::from_bytes(segment_bytes)};
   }
 
   /// The manager died and starts again: nothing is kept but the catalog.

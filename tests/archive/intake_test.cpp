@@ -1,4 +1,4 @@
-#include <numeric>
+#include <algorithm>
 
 #include "intake_lab.h"
 #include "support/faulty_file_system.h"
@@ -163,6 +163,31 @@ TEST_CASE("intake: killed at any read, the next start ends in the same catalog")
     if (!killed) break;
   }
   CHECK(kills > 10);
+}
+
+TEST_CASE("intake: killed between two batches of a dense segment, no commit is lost or counted twice") {
+  constexpr std::uint64_t kSegmentBytes = 16U << 20;
+  WalBuilder wal({.segment_bytes = kSegmentBytes});
+  const std::uint32_t commits = 2 * kEndsPerBatch + 1'000;
+  for (std::uint32_t xid = 1; xid <= commits; ++xid) wal.commit({.xid = xid, .time = at(xid)});
+  IntakeLab lab(kSegmentBytes);
+  lab.capture(wal);
+  FaultyFileSystem faulty(lab.files);
+  const ArchiveContext archive{
+      lab.archive.layout, lab.archive.identity, "/unused", faulty, lab.clock, lab.log};
+  faulty.kill_at("read_at", "", 9);
+  Intake intake(archive, lab.catalog);
+  CHECK_THROWS_AS((void)intake.pass(Scan::all), Killed);
+  const std::uint64_t kept = lab.row(segment(1)).commits;
+  CHECK(kept >= kEndsPerBatch);
+  CHECK(kept < commits);
+  lab.restart();
+  CHECK(lab.pass().records == commits - kept);
+  const auto xids = lab.xids();
+  CHECK(xids.size() == commits);
+  CHECK(std::ranges::is_sorted(xids));
+  CHECK(lab.row(segment(1)).commits == commits);
+  CHECK(lab.pass().segments_read == 0);
 }
 
 TEST_CASE("intake: stopped between segments it says so, and goes on later") {

@@ -75,6 +75,16 @@ struct CapturedServer {
                           "/"};
     receiver = require(real_processes().spawn(command, [](std::string_view) {}));
   }
+  /// kill -9, and again from what it left: it writes its `.partial` anew from the start.
+  void crash_receiver() {
+    receiver->kill(SIGKILL);
+    REQUIRE(receiver->wait(10s));
+    // The server notices the loss a moment later; until then the slot is taken.
+    REQUIRE(wait_until([&] {
+      start_receiver();
+      return !receiver->wait(300ms);
+    }));
+  }
   [[nodiscard]] Output program(const std::string& name, std::vector<std::string> arguments) const {
     return require(run({server->binaries().program(name), std::move(arguments), {{"TZ", "UTC"}}, "/"}, 2min));
   }
@@ -148,7 +158,11 @@ TEST_CASE(
   lab.pgbench({"-i", "-q", "-s", "2"});
   {
     RunningManager manager(lab);
-    lab.pgbench({"-n", "-c", "4", "-T", "4"});
+    {
+      const std::jthread load([&] { lab.pgbench({"-n", "-c", "4", "-T", "4"}); });
+      lab.wait_for_capture();
+      lab.crash_receiver();
+    }
     require(lab.session->execute("drop table pgbench_history"));
     const Lsn end = require(switch_wal(*lab.session));
     lab.wait_for_capture();
@@ -186,6 +200,23 @@ TEST_CASE(
   lab.server->kill_all();
   require(bring_index_up_to_date(*lab.archive, lab.backups));
   CHECK(require(lab.catalog().find_xid(static_cast<std::uint32_t>(*parse_decimal(xid)))).size() == 1);
+}
+
+TEST_CASE("manager: a primary that hangs delays neither the index nor the end") {
+  CapturedServer lab;
+  RunningManager manager(lab);
+  require(lab.session->execute("create table t ()"));
+  lab.wait_for_capture();
+  CHECK(wait_until([&] { return exists(lab.files, lab.archive->layout.manage_status()); }));
+  lab.server->signal_all(SIGSTOP);
+  require(bring_index_up_to_date(*lab.archive, lab.backups));
+  CHECK(wait_until([&] { return lab.log.contains("WARN archive primary_unusable"); }));
+  const auto asked = std::chrono::steady_clock::now();
+  manager.thread.request_stop();
+  manager.thread.join();
+  CHECK(manager.ended);
+  CHECK(std::chrono::steady_clock::now() - asked < 20s);
+  lab.server->signal_all(SIGCONT);
 }
 
 TEST_CASE("watermark: under load no commit contradicts the rule, and a careless order is contradicted") {
