@@ -25,6 +25,7 @@ constexpr std::chrono::milliseconds kUnexplainedScanPause{2'000};
 /// A whole scan may take at most one part in so many of our time.
 constexpr std::int64_t kScanShare = 50;
 constexpr std::chrono::milliseconds kLockPoll{100};
+constexpr int kLockAttempts = 5;
 constexpr std::chrono::milliseconds kStatusPause{1'000};
 constexpr std::chrono::milliseconds kStatusHeartbeat{10'000};
 constexpr std::chrono::milliseconds kRetryMin{1'000};
@@ -232,10 +233,19 @@ class Manager {
   bool woken_ = false;
 };
 
+/// Whoever only asks whether a manager runs takes its lock for a moment: that is no other manager.
+Result<FileLock> take_manager_lock(const ArchiveLayout& layout, const std::stop_token& stop) {
+  for (int attempt = 1;; ++attempt) {
+    auto lock = FileLock::take(layout.lock("manage"), "the WAL manager");
+    if (lock || lock.error().kind != ErrorKind::conflict || attempt == kLockAttempts) return lock;
+    sleep_for(stop, kLockPoll);
+  }
+}
+
 }  // namespace
 
 Status run_manager(const ManagerSetup& setup, std::stop_token stop) {
-  const FileLock lock = TRY(FileLock::take(setup.archive.layout.lock("manage"), "the WAL manager"));
+  const FileLock lock = TRY(take_manager_lock(setup.archive.layout, stop));
   setup.archive.log.info(
       "archive", "manager_started",
       {{key::path, setup.archive.layout.root.string()}, {key::pid, std::to_string(getpid())}});
