@@ -54,6 +54,19 @@ std::string log_since(const Path& log, std::uint64_t from) {
   return count ? std::string(text.data(), *count) : std::string();
 }
 
+/// What a killed postmaster left: backends that have not noticed, and lock files. PostgreSQL takes the pid in
+/// them for alive until somebody has reaped it (a zombie answers kill(0)), which takes a while in a container
+/// whose pid 1 is no init. Data and socket directory are the lab's own, so that nobody else's lock is
+/// removed.
+Status clear_remainder(const LabState& state, const LabServer& server) {
+  TRY(kill_server(server.data));
+  const Path socket_lock = state.socket_directory / fmt::format(".s.PGSQL.{}.lock", server.port);
+  for (const Path& lock : {server.data / "postmaster.pid", socket_lock}) {
+    if (exists(real_file_system(), lock)) TRY(real_file_system().remove(lock));
+  }
+  return {};
+}
+
 enum class StartEnd { ready, port_taken };
 
 Result<StartEnd> wait_until_ready(const LabWork& work, const LabServer& server, std::uint64_t log_from) {
@@ -158,6 +171,7 @@ Status start_lab_server(const LabWork& work, LabServer& server, bool may_move) {
         fmt::format("the data directory '{}' of the {} is gone", server.data.string(), server.name),
         "A lab does not invent a second primary: restore this one, or begin anew with lab down, lab up.");
   }
+  TRY(clear_remainder(work.state, server));
   for (int attempt = 1; attempt <= kPortAttempts; ++attempt) {
     if (TRY(start_once(work, server)) == StartEnd::ready) return {};
     if (!may_move) break;

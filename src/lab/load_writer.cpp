@@ -12,7 +12,7 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr milliseconds kBackOffLeast{50};
-constexpr milliseconds kBackOffMost{2'000};
+constexpr milliseconds kBackOffMost{1'000};
 constexpr milliseconds kConnectTimeout{2'000};
 /// A due time is waited for in steps of the scheduler's grain; what is lost is made up by the pace.
 constexpr std::int64_t kGrainUs = 1'000;

@@ -238,6 +238,18 @@ Result<std::vector<Path>> other_servers(const LabState& state) {
   return directories;
 }
 
+/// An initdb or pg_basebackup whose `lab up` was killed may be tidying up after itself in there.
+Status remove_lab(const Path& directory) {
+  constexpr int kAttempts = 20;
+  Status removed;
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    removed = real_file_system().remove_tree(directory);
+    if (removed) break;
+    sleep_for({}, kPoll);
+  }
+  return removed;
+}
+
 }  // namespace
 
 Result<LabState> lab_up(const LabSetup& setup, const LabSay& say, std::stop_token stop) {
@@ -286,7 +298,7 @@ Status lab_down(const Path& directory, bool keep, const LabSay& say) {
   tell("primary: stopped");
   if (keep) return {};
   if (state.socket_directory != name / "s") TRY(real_file_system().remove_tree(state.socket_directory));
-  TRY(real_file_system().remove_tree(name));
+  TRY(remove_lab(name));
   tell(fmt::format("{}: removed", name.string()));
   return {};
 }
