@@ -16,9 +16,9 @@ int finish(const Context& context, const Status& status) {
   if (status) return 0;
   const Error& error = status.error();
   if (context.json) {
-    const Json document{
+    const Json plain{
         {"error", {{"kind", name_of(error.kind)}, {"message", error.message}, {"hint", error.hint}}}};
-    std::printf("%s\n", to_text(document).c_str());
+    std::printf("%s\n", to_text(context.error_document.value_or(plain)).c_str());
   }
   std::fprintf(stderr, "%s\n", render(error).c_str());
   return exit_code(error.kind);

@@ -30,6 +30,8 @@ class Context {
   Clock* clock = nullptr;
   FileSystem* files = nullptr;
   Processes* processes = nullptr;
+  /// What --json shows of an error instead of the plain form: it must have its "error" member.
+  std::optional<Json> error_document;
 
   /// walback.yaml: the one named with -c, else the first of the usual places. Read once.
   [[nodiscard]] Result<Config> config() const;

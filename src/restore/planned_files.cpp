@@ -89,7 +89,7 @@ Status check_planned_files(FileSystem& files, const RestorePlan& plan, const Cat
 Status settle_stop_from_files(FileSystem& files, RestorePlan& plan, const Catalog& catalog,
                               const ArchiveLayout& archive) {
   const SegmentSize size = plan.identity.segment_size;
-  SegmentFiles source(files, size, PlanSource(files, plan, archive));
+  WalFiles source(size, PlanSource(files, plan, archive));
   ReaderOptions options{
       .system_identifier = plan.identity.system_identifier, .segment_size = size, .timelines = {}};
   for (const WalRange& range : plan.history) options.timelines.push_back(range.timeline);

@@ -129,7 +129,6 @@ void apply_floor(Settings& settings, const SettingsFloor& floor) {
   raise(settings, "max_wal_senders", floor.max_wal_senders);
   raise(settings, "max_prepared_transactions", floor.max_prepared_transactions);
   raise(settings, "max_locks_per_transaction", floor.max_locks_per_transaction);
-  if (floor.track_commit_timestamp) settings["track_commit_timestamp"] = "on";
 }
 
 }  // namespace
@@ -164,15 +163,6 @@ std::string render_setting(std::string_view name, std::string_view value) {
   return fmt::format("{} = '{}'\n", name, quoted);
 }
 
-void SettingsFloor::raise_to(const ParametersChanged& parameters) {
-  max_connections = std::max(max_connections, parameters.max_connections);
-  max_worker_processes = std::max(max_worker_processes, parameters.max_worker_processes);
-  max_wal_senders = std::max(max_wal_senders, parameters.max_wal_senders);
-  max_prepared_transactions = std::max(max_prepared_transactions, parameters.max_prepared_transactions);
-  max_locks_per_transaction = std::max(max_locks_per_transaction, parameters.max_locks_per_transaction);
-  track_commit_timestamp = track_commit_timestamp || parameters.track_commit_timestamp;
-}
-
 RestoredSettings restored_settings(const RestoredSettingsInput& input) {
   RestoredSettings result;
   Settings kept;
@@ -193,6 +183,7 @@ RestoredSettings restored_settings(const RestoredSettingsInput& input) {
   kept.try_emplace("shared_buffers", "256MB");
   for (const auto& [name, value] : input.overrides) kept[name] = value;
   apply_floor(kept, input.floor);
+  if (input.track_commit_timestamp) kept["track_commit_timestamp"] = "on";
 
   // What must hold whatever the base or walback.yaml say comes last.
   kept["listen_addresses"] = input.listen_addresses;
@@ -229,9 +220,10 @@ std::string recovery_auto_conf(const RecoverySettings& recovery) {
       {"fsync", "off"},
       {"full_page_writes", "off"},
       {"synchronous_commit", "off"},
-      // No restartpoints: they write out what the end-of-recovery checkpoint writes anyway.
+      // As few restartpoints as the disk allows: they write out what the end-of-recovery checkpoint writes
+      // anyway.
       {"checkpoint_timeout", "1d"},
-      {"max_wal_size", "64TB"},
+      {"max_wal_size", std::to_string(recovery.max_wal_size_mb) + "MB"},
       {"autovacuum", "off"},
   };
   std::string text = "# Written by walback for the time of the restore; emptied when it is finished.\n";

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "wal/events.h"
+#include "restore/plan.h"
 #include "wal/lsn.h"
 
 /// The settings of a restored cluster, decided without touching a disk.
@@ -29,20 +29,13 @@ struct ConfLine {
 [[nodiscard]] std::vector<ConfLine> parse_settings(std::string_view text);
 [[nodiscard]] std::string render_setting(std::string_view name, std::string_view value);
 
-/// The parameters that a hot standby refuses to run below: the maximum over pg_control and every change in
-/// the WAL to be replayed. Below them PostgreSQL pauses before the target, or does not start.
-struct SettingsFloor {
-  std::int32_t max_connections = 100, max_worker_processes = 8, max_wal_senders = 10,
-               max_prepared_transactions = 0, max_locks_per_transaction = 64;
-  bool track_commit_timestamp = false;
-
-  void raise_to(const ParametersChanged& parameters);
-};
-
 struct RestoredSettingsInput {
   std::string base_conf;       ///< the base's postgresql.conf; empty where it lies outside PGDATA (Debian)
   std::string base_auto_conf;  ///< the base's postgresql.auto.conf
+  /// The parameters that a hot standby refuses to run below: the maximum over pg_control and every change in
+  /// the WAL to be replayed. Below them PostgreSQL pauses before the target, or does not start.
   SettingsFloor floor;
+  bool track_commit_timestamp = false;
   std::map<std::string, std::string> overrides;  ///< `restore.settings` of walback.yaml: they win
   std::string listen_addresses;
   std::uint16_t port = 0;
@@ -61,6 +54,7 @@ struct RecoverySettings {
   Lsn target;
   bool inclusive = true;
   TimelineId timeline;
+  std::uint64_t max_wal_size_mb = 1024;  ///< as much WAL as may pile up before a restartpoint
 };
 /// postgresql.auto.conf while the copy is not yet precious: the recovery target, and settings that trade
 /// crash safety for speed, because a crash only means that the restore begins again. It is emptied when the

@@ -1,0 +1,50 @@
+#pragma once
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/config.h"
+#include "os/file_system.h"
+#include "pg/binaries.h"
+#include "pg/server.h"
+#include "pg/slots.h"
+
+namespace walback {
+
+/// good: said with -v. note: somebody may want to know. wrong: this primary is not protected, or not as it
+/// seems.
+enum class Severity : std::uint8_t { good, note, wrong };
+[[nodiscard]] std::string_view name_of(Severity severity);
+
+struct Finding {
+  Severity severity = Severity::good;
+  std::string subject;  ///< "wal_level", "slot walback", "disk of the archive"
+  std::string text;     ///< what was found, and what was expected
+  std::string mend;     ///< the command that mends it; empty where there is none
+};
+
+/// What `walback check` asked for, as values.
+struct CheckInput {
+  explicit CheckInput(const Config& of) : config(of) {}
+
+  const Config& config;
+  std::uint64_t archive_system_identifier = 0;
+  ServerIdentity server;
+  std::map<std::string, Setting> settings;
+  RolePrivileges role;
+  std::vector<ReplicationSlot> slots;
+  std::vector<ReplicationClient> clients;
+  std::vector<Tablespace> tablespaces;
+  std::int64_t clock_difference_us = 0;  ///< the primary's minus ours
+  std::uint64_t cluster_bytes = 0;
+  std::optional<DiskSpace> archive_disk;
+  std::optional<Binaries> binaries;  ///< of the primary's major; nothing: not installed here
+  bool capturer_runs = false, manager_runs = false;
+  std::uint64_t backups = 0;
+};
+
+/// Is this primary protected? Pure; in the order in which a person would mend things.
+[[nodiscard]] std::vector<Finding> check_findings(const CheckInput& input);
+
+}  // namespace walback

@@ -1,0 +1,22 @@
+#pragma once
+#include "command/command.h"
+
+/// One function a command; each stands in the file of its name.
+namespace walback {
+
+[[nodiscard]] CommandSpec init_command();
+[[nodiscard]] CommandSpec check_command();
+[[nodiscard]] CommandSpec capture_command();
+[[nodiscard]] CommandSpec manage_command();
+[[nodiscard]] CommandSpec run_services_command();
+[[nodiscard]] CommandSpec status_command();
+[[nodiscard]] CommandSpec list_command();
+[[nodiscard]] CommandSpec commits_command();
+[[nodiscard]] CommandSpec backup_command();
+[[nodiscard]] CommandSpec plan_command();
+[[nodiscard]] CommandSpec restore_command_spec();
+[[nodiscard]] CommandSpec clusters_command();
+[[nodiscard]] CommandSpec load_command();
+[[nodiscard]] CommandSpec lab_command();
+
+}  // namespace walback

@@ -1,0 +1,133 @@
+#include <fmt/format.h>
+
+#include "base/text.h"
+#include "catalog/journal.h"
+#include "command/commands.h"
+#include "command/target_options.h"
+#include "os/system.h"
+#include "restore/run.h"
+#include "restore/target_time.h"
+
+namespace walback {
+namespace {
+
+struct Options {
+  std::shared_ptr<TargetOptions> target;
+  std::string into, name;
+  std::uint16_t port = 0;
+  bool pause = false, check_pages = false;
+};
+
+/// The directory's own name, or with a number behind it where another cluster bears it.
+Result<std::string> free_name(const Catalog& catalog, const std::string& wished, const Path& directory) {
+  for (int number = 1;; ++number) {
+    const std::string name = number == 1 ? wished : fmt::format("{}-{}", wished, number);
+    const auto taken = TRY(catalog.restore(name));
+    if (!taken || taken->directory == directory.string() || taken->state == RestoreState::removed ||
+        taken->state == RestoreState::failed) {
+      return name;
+    }
+  }
+}
+
+Result<Path> fetch_program(FileSystem& files) {
+  const Path path = own_executable().parent_path() / "walback-fetch";
+  if (exists(files, path)) return path;
+  return fail(ErrorKind::not_found, fmt::format("'{}' is missing", path.string()),
+              "It is installed beside walback; PostgreSQL runs it to get WAL.");
+}
+
+RestoreRow begun(const RestoreSetup& setup) {
+  RestoreRow row;
+  row.name = setup.name;
+  row.directory = setup.place.directory.string();
+  row.port = setup.place.port;
+  row.started_at = setup.clock.now();
+  row.target = to_string(setup.plan.target);
+  row.plan = to_line(to_json(setup.plan));
+  return row;
+}
+
+std::string what_next(const Proof& proof, bool paused) {
+  std::string text = "\nlook into it     psql -h " +
+                     RestoredLayout{proof.directory}.socket_directory().string() +
+                     fmt::format(" -p {} -U postgres postgres\n", proof.port);
+  if (paused) text += fmt::format("open it          walback clusters promote {}\n", proof.name);
+  text += fmt::format("remove it        walback clusters remove {}\n", proof.name);
+  return text;
+}
+
+Status run_restore_command(Context& context, const Options& options) {
+  ArchiveSession session = TRY(open_fresh_archive(context));
+  RestorePlan plan = TRY(make_plan(context, session, *options.target));
+  const Path directory = std::filesystem::absolute(options.into).lexically_normal();
+  const std::string wished = options.name.empty() ? directory.filename().string() : options.name;
+  context.say(render_text(plan, session.config.time_zone));
+
+  const RestoreSetup setup{
+      .files = *context.files,
+      .clock = *context.clock,
+      .log = *context.log,
+      .archive = session.archive.layout,
+      .config = session.config.restore,
+      .configured_bin = session.config.postgres.bin,
+      .fetch_program = TRY(fetch_program(*context.files)),
+      .superusers = likely_superusers(session.config),
+      .plan = std::move(plan),
+      .checksum_of = TRY(checksums_of(session.archive.catalog_path)),
+      .name = TRY(free_name(session.catalog, wished, directory)),
+      .place = {directory, options.port},
+      .pause = options.pause,
+      .check_pages = options.check_pages,
+      .say = [&](const std::string& text) { context.say(text); },
+  };
+  // A restore that is refused leaves no trace: the place is asked before anything is written down.
+  TRY(check_place(*context.files, setup.plan, setup.archive, setup.place, setup.configured_bin));
+  RestoreRow row = begun(setup);
+  TRY(record_restore(*context.files, session.archive.layout, session.catalog, row));
+  const auto progress = context.progress();
+  const auto proof = run_restore(setup, *progress, context.stop);
+  row.finished_at = context.clock->now();
+  row.state = !proof || !proof->holds() ? RestoreState::failed
+              : options.pause           ? RestoreState::paused
+                                        : RestoreState::complete;
+  if (proof) row.proof = to_line(to_json(*proof));
+  if (!proof) row.error = proof.error().message;
+  TRY(record_restore(*context.files, session.archive.layout, session.catalog, row));
+  if (!proof) return tl::unexpected(proof.error());
+
+  context.answer(to_json(*proof),
+                 render_text(*proof) + (proof->holds() ? what_next(*proof, options.pause) : ""));
+  if (proof->holds()) return {};
+  return fail(ErrorKind::mismatch,
+              fmt::format("the restored cluster '{}' is not what was planned: {}", proof->name,
+                          join(proof->differences, "; ")),
+              fmt::format("It was stopped and is kept in '{}'; please report it with walback-proof.json.",
+                          proof->directory));
+}
+
+}  // namespace
+
+CommandSpec restore_command_spec() {
+  return {
+      .name = "restore",
+      .summary = "rebuild the cluster as it was at the target, and prove it",
+      .endings = {ErrorKind::config, ErrorKind::not_found, ErrorKind::conflict, ErrorKind::corrupt,
+                  ErrorKind::unavailable, ErrorKind::disk_full, ErrorKind::interrupted, ErrorKind::mismatch},
+      .declare = [](CLI::App& app) -> Run {
+        auto options = std::make_shared<Options>();
+        options->target = add_target_options(app);
+        app.add_option("--into", options->into, "the new data directory: absent or empty")->required();
+        app.add_option("--port", options->port, "where the restored cluster listens")
+            ->required()
+            ->check(CLI::Range(1, 65535));
+        app.add_option("--name", options->name, "how `clusters` calls it (else the directory's name)");
+        app.add_flag("--pause", options->pause,
+                     "stay at the stop, read-only; `clusters promote` opens it later");
+        app.add_flag("--check-pages", options->check_pages,
+                     "run pg_checksums over the copy before handing it over");
+        return [options](Context& context) { return run_restore_command(context, *options); };
+      }};
+}
+
+}  // namespace walback

@@ -1,0 +1,134 @@
+#include <fmt/format.h>
+
+#include <chrono>
+
+#include "archive/manager.h"
+#include "capture/capturer.h"
+#include "command/commands.h"
+#include "command/session.h"
+#include "os/system.h"
+#include "pg/binaries.h"
+
+namespace walback {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds kRestartPause{3'000};
+constexpr milliseconds kLook{200};
+
+Status run_capture(Context& context) {
+  const Config config = TRY(context.config());
+  BinarySearch search;
+  search.configured = config.postgres.bin;
+  search.programs = {"pg_receivewal"};
+  return run_capturer({.archive = {config.archive},
+                       .conninfo = config.primary.conninfo,
+                       .slot = config.primary.slot,
+                       .pg_receivewal = TRY(find_binaries(search)).program("pg_receivewal"),
+                       .synchronous = config.capture.synchronous,
+                       .restart_min = config.capture.restart_min,
+                       .restart_max = config.capture.restart_max,
+                       .files = *context.files,
+                       .processes = *context.processes,
+                       .clock = *context.clock,
+                       .log = *context.log},
+                      context.stop);
+}
+
+Status run_manage(Context& context) {
+  const Config config = TRY(context.config());
+  const ArchiveContext archive = TRY(open_configured_archive(context, config));
+  return run_manager({.config = config, .archive = archive, .backups = backups_on_disk(archive)},
+                     context.stop);
+}
+
+/// One of the two children of `walback run`: started again, after a pause, whenever it ends by itself.
+class Service {
+ public:
+  Service(Context& context, std::string name, Path config) : context_(context), name_(std::move(name)) {
+    command_.program = own_executable();
+    command_.arguments = {"-c", config.string(), name_};
+  }
+
+  /// Starts it when it is due; true while there is nothing to say against going on.
+  Status keep() {
+    if (process_) {
+      const auto ended = process_->wait(milliseconds{0});
+      if (!ended) return {};
+      context_.log->error("run", "service_ended", {{"service", name_}, {"status", to_string(*ended)}});
+      process_.reset();
+      next_start_us_ = context_.clock->monotonic_us() + std::chrono::microseconds(kRestartPause).count();
+      if (ended->code == exit_code(ErrorKind::config) ||
+          ended->code == exit_code(ErrorKind::foreign_system)) {
+        return fail(ErrorKind{ended->code},
+                    fmt::format("walback {} cannot run: {}", name_, to_string(*ended)),
+                    "Its own message stands above; it would say the same again.");
+      }
+    }
+    if (context_.clock->monotonic_us() < next_start_us_) return {};
+    // Its lines carry time, level and area already: they pass through as they are.
+    process_ = TRY(context_.processes->spawn(command_, [](std::string_view line) {
+      const std::string whole = std::string(line) + "\n";
+      std::fwrite(whole.data(), 1, whole.size(), stderr);
+    }));
+    context_.log->info("run", "service_started",
+                       {{"service", name_}, {key::pid, std::to_string(process_->pid())}});
+    return {};
+  }
+
+  void stop() {
+    if (!process_) return;
+    const ExitStatus status = process_->stop(kStopGrace);
+    context_.log->info("run", "service_stopped", {{"service", name_}, {"status", to_string(status)}});
+    process_.reset();
+  }
+
+ private:
+  Context& context_;
+  std::string name_;
+  Command command_;
+  std::unique_ptr<Process> process_;
+  std::int64_t next_start_us_ = 0;
+};
+
+Status run_both(Context& context) {
+  const Path config = std::filesystem::absolute(TRY(context.config_path()));
+  TRY(context.config());
+  Service capture(context, "capture", config), manage(context, "manage", config);
+  Status status;
+  while (!context.stop.stop_requested()) {
+    status = capture.keep();
+    if (status) status = manage.keep();
+    if (!status) break;
+    sleep_for(context.stop, kLook);
+  }
+  // The capturer first: what it wrote last is then still indexed.
+  capture.stop();
+  manage.stop();
+  return status;
+}
+
+CommandSpec service(std::string name, std::string summary, Status (*run)(Context&)) {
+  return {.name = std::move(name),
+          .summary = std::move(summary),
+          .endings = {ErrorKind::config, ErrorKind::not_found, ErrorKind::conflict, ErrorKind::foreign_system,
+                      ErrorKind::unavailable},
+          .declare = [run](CLI::App&) -> Run { return [run](Context& context) { return run(context); }; },
+          .service = true};
+}
+
+}  // namespace
+
+CommandSpec capture_command() {
+  return service("capture", "receive the primary's WAL, in the foreground until SIGTERM", run_capture);
+}
+CommandSpec manage_command() {
+  return service("manage", "index what was captured, in the foreground until SIGTERM", run_manage);
+}
+CommandSpec run_services_command() {
+  return service("run", "capture and manage as two child processes, in the foreground until SIGTERM",
+                 run_both);
+}
+
+}  // namespace walback

@@ -1,0 +1,185 @@
+#include "command/status_report.h"
+
+#include <fmt/format.h>
+
+#include "base/text.h"
+#include "command/row_json.h"
+#include "restore/target_time.h"
+
+namespace walback {
+namespace {
+
+std::string loss_text(const std::optional<std::uint64_t>& bytes) {
+  if (!bytes) return "cannot tell";
+  return *bytes == 0 ? "nothing" : render_bytes(*bytes) + " of WAL";
+}
+
+template <class T>
+Json number_or_null(const std::optional<T>& value) {
+  return value ? Json(*value) : Json(nullptr);
+}
+
+std::string window_text(const RecoverableWindow& window, const std::string& zone) {
+  if (window.spans.empty()) return "  window     none: " + window.problem + "\n";
+  std::string text;
+  for (const RecoverableSpan& span : window.spans) {
+    text += fmt::format("  window     from {} ({})\n", describe_time(span.from_time, zone),
+                        to_string(span.from_lsn));
+    text += fmt::format("             to   {} ({}) on timeline {}\n",
+                        span.last_commit_time ? describe_time(*span.last_commit_time, zone) : "no commit yet",
+                        to_string(span.to_lsn), window.timeline.value);
+  }
+  if (window.watermark) {
+    text +=
+        fmt::format("             and the silence up to {}\n", describe_time(window.watermark->time, zone));
+  }
+  for (const std::string& obstacle : window.obstacles) text += "             except " + obstacle + "\n";
+  return text;
+}
+
+}  // namespace
+
+Json to_json(const StatusReport& report) {
+  Json slots = Json::array(), clients = Json::array(), gaps = Json::array(), backups = Json::array();
+  for (const ReplicationSlot& slot : report.slots) {
+    slots.push_back({{"name", slot.name},
+                     {"active", slot.active},
+                     {"restart_lsn", lsn_or_null(slot.restart_lsn)},
+                     {"wal_status", name_of(slot.wal_status)},
+                     {"held_back_bytes", slot.held_back_bytes},
+                     {"safe_wal_size_bytes", number_or_null(slot.safe_wal_size_bytes)}});
+  }
+  for (const ReplicationClient& client : report.clients) {
+    clients.push_back({{"application_name", client.application_name},
+                       {"slot", client.slot},
+                       {"state", client.state},
+                       {"sync_state", client.sync_state},
+                       {"write_lsn", lsn_or_null(client.write_lsn)},
+                       {"flush_lsn", lsn_or_null(client.flush_lsn)},
+                       {"replay_lsn", lsn_or_null(client.replay_lsn)}});
+  }
+  for (const GapRow& gap : report.gaps) gaps.push_back(to_json(gap));
+  for (const BackupRow& backup : report.backups) backups.push_back(to_json(backup));
+  Json last_restore = nullptr;
+  if (report.last_restore) {
+    last_restore = to_json(*report.last_restore);
+    last_restore.erase("plan");
+  }
+  return {{"taken_at", to_rfc3339(report.taken_at)},
+          {"archive", report.archive},
+          {"system_identifier", std::to_string(report.identity.system_identifier)},
+          {"ok", report.problems.empty()},
+          {"problems", report.problems},
+          {"recoverable_window", to_json(report.window)},
+          {"loss_if_primary_dies_bytes", number_or_null(report.held_loss_bytes)},
+          {"loss_if_both_die_bytes", number_or_null(report.durable_loss_bytes)},
+          {"primary_answers", report.primary_answers},
+          {"primary_lsn", lsn_or_null(report.primary_lsn)},
+          {"capturer_runs", report.capturer_runs},
+          {"manager_runs", report.manager_runs},
+          {"capture_state", report.capture ? Json(name_of(report.capture->state)) : Json(nullptr)},
+          {"slots", slots},
+          {"replication", clients},
+          {"gaps", gaps},
+          {"backups", backups},
+          {"last_restore", last_restore},
+          {"disk_available_bytes", report.disk ? Json(report.disk->available_bytes) : Json(nullptr)}};
+}
+
+std::string render_text(const StatusReport& report, const std::string& zone, bool verbose) {
+  std::string text =
+      fmt::format("archive '{}' of system {}: {}\n", report.archive, report.identity.system_identifier,
+                  report.problems.empty() ? "all is well" : "needs a look");
+  for (const std::string& problem : report.problems) text += "  !          " + problem + "\n";
+  text += window_text(report.window, zone);
+  text += fmt::format("  lost now   {} if the primary dies, {} if this machine dies with it\n",
+                      loss_text(report.held_loss_bytes), loss_text(report.durable_loss_bytes));
+  text += fmt::format(
+      "  services   capturer {}, WAL manager {}, primary {}\n",
+      report.capturer_runs ? (report.capture ? name_of(report.capture->state) : "running") : "NOT running",
+      report.manager_runs ? (report.manage ? name_of(report.manage->state) : "running") : "NOT running",
+      report.primary_answers ? "answers" : "does NOT answer");
+  for (const ReplicationSlot& slot : report.slots) {
+    text += fmt::format("  slot       {}: {}, {}, holds back {}\n", slot.name,
+                        slot.active ? "active" : "NOT active", name_of(slot.wal_status),
+                        render_bytes(slot.held_back_bytes));
+  }
+  for (const ReplicationClient& client : report.clients) {
+    const auto lag = [&](const std::optional<Lsn>& lsn) {
+      if (!report.primary_lsn || !lsn) return std::string("-");
+      return render_bytes(*report.primary_lsn > *lsn ? *report.primary_lsn - *lsn : 0);
+    };
+    text += fmt::format("  receiver   {}: {}, {}, behind: write {}, flush {}, replay {}\n",
+                        client.application_name, client.state, client.sync_state, lag(client.write_lsn),
+                        lag(client.flush_lsn), lag(client.replay_lsn));
+  }
+  text += fmt::format("  backups    {}", report.backups.size());
+  if (!report.backups.empty()) {
+    const BackupRow& newest = report.backups.back();
+    text += fmt::format(", the newest {} of {} ({})", newest.id, to_rfc3339(newest.finished_at),
+                        render_bytes(newest.size_bytes));
+  }
+  text +=
+      fmt::format("\n  gaps       {}\n", report.gaps.empty() ? "none" : std::to_string(report.gaps.size()));
+  if (report.last_restore) {
+    text += fmt::format("  restored   {} ({}): {}\n", report.last_restore->name, report.last_restore->target,
+                        name_of(report.last_restore->state));
+  }
+  if (report.disk) text += fmt::format("  disk       {} free\n", render_bytes(report.disk->available_bytes));
+  if (verbose && report.capture) {
+    text += fmt::format(
+        "  capturer   pid {}, held {}, durable {}, {} restarts{}\n", report.capture->pid,
+        report.capture->held_lsn ? to_string(*report.capture->held_lsn) : "-",
+        report.capture->durable_lsn ? to_string(*report.capture->durable_lsn) : "-", report.capture->restarts,
+        report.capture->last_error.empty() ? "" : ", last error: " + report.capture->last_error);
+  }
+  return text;
+}
+
+std::string render_metrics(const StatusReport& report) {
+  std::string text;
+  const auto gauge = [&](std::string_view name, std::string_view help, const std::string& labels,
+                         double value) {
+    if (!help.empty()) text += fmt::format("# HELP walback_{0} {1}\n# TYPE walback_{0} gauge\n", name, help);
+    text += fmt::format("walback_{}{} {}\n", name, labels, value);
+  };
+  const auto seconds = [](Timestamp time) { return static_cast<double>(time.unix_us) / 1e6; };
+  gauge("ok", "1 when status finds nothing to look at.", "", report.problems.empty() ? 1 : 0);
+  gauge("primary_up", "1 when the primary answers.", "", report.primary_answers ? 1 : 0);
+  gauge("capturer_up", "1 when a capturer runs.", "", report.capturer_runs ? 1 : 0);
+  gauge("manager_up", "1 when a WAL manager runs.", "", report.manager_runs ? 1 : 0);
+  if (report.held_loss_bytes) {
+    gauge("loss_if_primary_dies_bytes", "WAL that would be lost with the primary.", "",
+          static_cast<double>(*report.held_loss_bytes));
+  }
+  if (report.durable_loss_bytes) {
+    gauge("loss_if_both_die_bytes", "WAL that would be lost with the primary and this machine.", "",
+          static_cast<double>(*report.durable_loss_bytes));
+  }
+  if (!report.window.spans.empty()) {
+    gauge("window_start_seconds", "Earliest recoverable moment, Unix time.", "",
+          seconds(report.window.spans.front().from_time));
+    if (const auto& end = report.window.spans.back().last_commit_time) {
+      gauge("window_last_commit_seconds", "Last captured commit, Unix time.", "", seconds(*end));
+    }
+  }
+  gauge("gaps", "Gaps in the captured WAL.", "", static_cast<double>(report.gaps.size()));
+  gauge("backups", "Base backups in the archive.", "", static_cast<double>(report.backups.size()));
+  if (!report.backups.empty()) {
+    gauge("last_backup_seconds", "End of the newest base backup, Unix time.", "",
+          seconds(report.backups.back().finished_at));
+  }
+  bool first = true;
+  for (const ReplicationSlot& slot : report.slots) {
+    gauge("slot_held_back_bytes", first ? "WAL that a slot keeps on the primary." : "",
+          fmt::format("{{slot=\"{}\"}}", slot.name), static_cast<double>(slot.held_back_bytes));
+    first = false;
+  }
+  if (report.disk) {
+    gauge("disk_available_bytes", "Room left on the archive's disk.", "",
+          static_cast<double>(report.disk->available_bytes));
+  }
+  return text;
+}
+
+}  // namespace walback

@@ -1,0 +1,136 @@
+#include <fmt/format.h>
+
+#include "base/text.h"
+#include "command/status_report.h"
+#include "os/system.h"
+
+namespace walback {
+namespace {
+
+/// A capturer that has said nothing for this long is not trusted, whatever it said last.
+constexpr std::int64_t kFreshUs = 30'000'000;
+constexpr std::uint64_t kLowDiskBytes = 1ULL << 30;
+
+/// Bytes between what the primary has flushed and what is here; 0 when we are ahead of an older look.
+std::optional<std::uint64_t> loss(const std::optional<Lsn>& primary, const std::optional<Lsn>& here) {
+  if (!primary || !here) return std::nullopt;
+  return *primary > *here ? *primary - *here : 0;
+}
+
+void look_at_primary_now(const Config& config, StatusReport& report) {
+  const auto ask = [&]() -> Status {
+    Connection connection =
+        TRY(Connection::open(config.primary.conninfo, {.connect_timeout = std::chrono::seconds{3},
+                                                       .statement_timeout = std::chrono::seconds{5}}));
+    const ServerIdentity server = TRY(server_identity(connection));
+    if (server.system_identifier != report.identity.system_identifier) {
+      return fail(ErrorKind::foreign_system,
+                  fmt::format("the server behind primary.conninfo is system {}, the archive's is {}",
+                              server.system_identifier, report.identity.system_identifier));
+    }
+    // The clients first: what they hold is then compared with a newer position, never with an older one.
+    report.clients = TRY(replication_clients(connection));
+    report.slots = TRY(list_slots(connection));
+    report.primary_lsn = TRY(wal_positions(connection)).flush;
+    report.primary_answers = true;
+    return {};
+  };
+  if (const Status asked = ask(); !asked) report.problems.push_back("primary: " + asked.error().message);
+}
+
+void look_at_services(const Context& context, const ArchiveContext& archive, StatusReport& report) {
+  report.capturer_runs = service_runs(archive.layout, "capture");
+  report.manager_runs = service_runs(archive.layout, "manage");
+  if (!report.capturer_runs) report.problems.emplace_back("no capturer is running: new WAL is not captured");
+  if (!report.manager_runs) report.problems.emplace_back("no WAL manager is running: new WAL is not indexed");
+  if (auto capture = read_capture_status(*context.files, archive.layout)) report.capture = *capture;
+  if (const auto text = context.files->read(archive.layout.manage_status())) {
+    if (auto manage = parse_manage_status(*text, "manage.status")) report.manage = *manage;
+  }
+  if (report.manager_runs && report.manage && !report.manage->last_error.empty()) {
+    report.problems.push_back("WAL manager: " + report.manage->last_error);
+  }
+  const bool silent =
+      report.capture && report.taken_at.unix_us - report.capture->updated_at.unix_us > kFreshUs;
+  if (report.capturer_runs && silent)
+    report.problems.emplace_back("the capturer has not reported for 30 seconds");
+}
+
+/// From the primary's own view of our receiver; where it does not answer, from the capturer's last report.
+void work_out_loss(const Config& config, StatusReport& report) {
+  std::optional<Lsn> held, durable;
+  for (const ReplicationClient& client : report.clients) {
+    if (client.slot != config.primary.slot) continue;
+    held = client.write_lsn;
+    durable = client.flush_lsn;
+  }
+  if (!report.primary_answers && report.capture) {
+    report.primary_lsn = report.capture->primary_flush_lsn;
+    held = report.capture->held_lsn;
+    durable = report.capture->durable_lsn;
+  }
+  report.held_loss_bytes = loss(report.primary_lsn, held);
+  report.durable_loss_bytes = loss(report.primary_lsn, durable);
+  if (report.primary_answers && !held) {
+    report.problems.push_back(fmt::format("no receiver is attached to slot '{}'", config.primary.slot));
+  }
+}
+
+void judge_slot(const Config& config, StatusReport& report) {
+  if (!report.primary_answers) return;
+  for (const ReplicationSlot& slot : report.slots) {
+    if (slot.name != config.primary.slot) continue;
+    if (slot.wal_status == SlotWalStatus::lost || slot.wal_status == SlotWalStatus::unreserved) {
+      report.problems.push_back(fmt::format("slot '{}' is {}", slot.name, name_of(slot.wal_status)));
+    }
+    return;
+  }
+  report.problems.push_back(fmt::format("slot '{}' is missing on the primary", config.primary.slot));
+}
+
+}  // namespace
+
+bool service_runs(const ArchiveLayout& layout, const std::string& role) {
+  const auto lock = FileLock::take(layout.lock(role), role);
+  return !lock && lock.error().kind == ErrorKind::conflict;
+}
+
+Result<StatusReport> take_status(const Context& context) {
+  const Config config = TRY(context.config());
+  const ArchiveContext archive = TRY(open_configured_archive(context, config));
+  StatusReport report(archive.identity);
+  report.taken_at = context.clock->now();
+  report.archive = config.archive.string();
+  look_at_primary_now(config, report);
+  look_at_services(context, archive, report);
+  work_out_loss(config, report);
+  judge_slot(config, report);
+
+  const auto session = open_fresh_archive(context);
+  const Catalog catalog =
+      session ? TRY(Catalog::open_read_only(archive.catalog_path)) : TRY(Catalog::open(archive.catalog_path));
+  if (!session) report.problems.push_back("index: " + session.error().message);
+  report.window = TRY(recoverable_window(catalog, archive.identity));
+  report.gaps = TRY(catalog.gaps());
+  report.backups = TRY(catalog.backups());
+  if (const auto restores = TRY(catalog.restores()); !restores.empty())
+    report.last_restore = restores.front();
+  for (const GapRow& gap : report.gaps) {
+    if (!gap.accepted) {
+      report.problems.push_back(fmt::format("gap on timeline {}: {} to {}: {}", gap.timeline.value,
+                                            to_string(gap.from), to_string(gap.to), gap.reason));
+    }
+  }
+  if (!report.window.problem.empty())
+    report.problems.push_back("nothing can be restored: " + report.window.problem);
+  if (const auto space = context.files->space(archive.layout.root)) {
+    report.disk = *space;
+    if (space->available_bytes < kLowDiskBytes) {
+      report.problems.push_back(
+          fmt::format("the archive's disk has {} left", render_bytes(space->available_bytes)));
+    }
+  }
+  return report;
+}
+
+}  // namespace walback

@@ -1,0 +1,151 @@
+#include "restore/clusters.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+
+#include "base/text.h"
+#include "os/system.h"
+#include "pg/recovery_queries.h"
+
+namespace walback {
+namespace {
+
+constexpr std::int64_t kStartTimeoutUs = 300'000'000;
+constexpr std::chrono::milliseconds kPoll{20};
+
+Result<RestoreMarker> marker_of(FileSystem& files, const RestoredLayout& layout) {
+  auto marker = TRY(read_marker(files, layout));
+  if (!marker) {
+    return fail(ErrorKind::not_found, fmt::format("'{}' holds no restored cluster", layout.data.string()),
+                "`walback clusters` lists them.");
+  }
+  return std::move(*marker);
+}
+
+/// The programs of the major version that the data directory itself names.
+Result<Binaries> binaries_of(const ClusterSetup& setup, const RestoredLayout& layout) {
+  const std::string version = TRY(setup.files.read(layout.data / "PG_VERSION"));
+  const auto major = parse_decimal(trim(version));
+  if (!major || *major > 1000) {
+    return fail(ErrorKind::corrupt,
+                fmt::format("'{}' names no version", (layout.data / "PG_VERSION").string()));
+  }
+  return find_binaries(setup.configured_bin, static_cast<int>(*major));
+}
+
+Result<RestoredServer> server_of(const ClusterSetup& setup, const RestoredLayout& layout,
+                                 const RestoreMarker& marker) {
+  return RestoredServer(TRY(binaries_of(setup, layout)), layout, marker.port, marker.socket_directory);
+}
+
+Status await_answer(const ClusterSetup& setup, RestoredServer& server, const std::stop_token& stop) {
+  const std::int64_t deadline_us = setup.clock.monotonic_us() + kStartTimeoutUs;
+  while (true) {
+    const auto connection = server.connect(setup.superusers);
+    if (connection) return {};
+    if (!server.running()) {
+      return fail(ErrorKind::unavailable, "the restored server ended: " + server.last_words(setup.files));
+    }
+    if (setup.clock.monotonic_us() > deadline_us) return tl::unexpected(connection.error());
+    if (!sleep_for(stop, kPoll))
+      return fail(ErrorKind::interrupted, "interrupted while the restored server starts");
+  }
+}
+
+}  // namespace
+
+std::string_view name_of(ClusterCondition condition) {
+  switch (condition) {
+    case ClusterCondition::running:
+      return "running";
+    case ClusterCondition::stopped:
+      return "stopped";
+    case ClusterCondition::absent:
+      return "absent";
+  }
+  return "absent";
+}
+
+ClusterCondition cluster_condition(FileSystem& files, const Path& data_directory) {
+  const RestoredLayout layout{data_directory};
+  if (!exists(files, layout.marker())) return ClusterCondition::absent;
+  return RestoredServer({}, layout, 0, "").running() ? ClusterCondition::running : ClusterCondition::stopped;
+}
+
+Result<std::string> start_cluster(const ClusterSetup& setup, const Path& data_directory,
+                                  std::stop_token stop) {
+  const RestoredLayout layout{data_directory};
+  const RestoreMarker marker = TRY(marker_of(setup.files, layout));
+  if (marker.phase != RestorePhase::complete && marker.phase != RestorePhase::paused) {
+    return fail(ErrorKind::conflict,
+                fmt::format("the restore of '{}' did not end (phase {})", marker.name, name_of(marker.phase)),
+                "Restore again into the same directory: it is wiped and begun anew.");
+  }
+  RestoredServer server = TRY(server_of(setup, layout, marker));
+  if (!server.running()) {
+    if (!port_is_free(marker.port)) {
+      return fail(ErrorKind::conflict, fmt::format("port {} is taken on this host", marker.port),
+                  "Stop what listens there.");
+    }
+    TRY(make_socket_directory(setup.files, marker.socket_directory));
+    TRY(server.start());
+  }
+  TRY(await_answer(setup, server, stop));
+  return server.psql();
+}
+
+Status stop_cluster(const ClusterSetup& setup, const Path& data_directory) {
+  const RestoredLayout layout{data_directory};
+  const RestoreMarker marker = TRY(marker_of(setup.files, layout));
+  return TRY(server_of(setup, layout, marker)).stop("fast");
+}
+
+Result<Proof> promote_cluster(const ClusterSetup& setup, const Path& data_directory, std::stop_token stop) {
+  const RestoredLayout layout{data_directory};
+  RestoreMarker marker = TRY(marker_of(setup.files, layout));
+  if (marker.phase != RestorePhase::paused && marker.phase != RestorePhase::finishing) {
+    return fail(ErrorKind::conflict,
+                fmt::format("'{}' is not paused (phase {})", marker.name, name_of(marker.phase)),
+                "Only a cluster restored with --pause can be promoted.");
+  }
+  TRY(start_cluster(setup, data_directory, stop));
+  const std::string what = fmt::format("'{}'", layout.marker().string());
+  Proof proof(TRY(parse_expectation(marker.expected, what)));
+  proof.name = marker.name;
+  proof.directory = data_directory.string();
+  proof.target = marker.target;
+  proof.port = marker.port;
+  RestoredServer server = TRY(server_of(setup, layout, marker));
+  {
+    Connection connection = TRY(server.connect(setup.superusers));
+    TRY(ask_while_paused(connection, proof.expected, proof.reached));
+  }
+  const FinishSetup finish{setup.files, setup.clock, layout, setup.superusers, setup.hba};
+  TRY(promote_and_make_durable(finish, server, proof, stop));
+  TRY(publish_proof_and_release(finish, server, proof));
+  if (!proof.holds()) return proof;
+  marker.phase = RestorePhase::complete;
+  TRY(write_marker(setup.files, layout, marker));
+  TRY(setup.files.remove_tree(layout.spool()));
+  return proof;
+}
+
+Status remove_cluster(const ClusterSetup& setup, const Path& data_directory) {
+  const RestoredLayout layout{data_directory};
+  const RestoreMarker marker = TRY(marker_of(setup.files, layout));
+  if (auto server = server_of(setup, layout, marker)) {
+    TRY(server->stop("immediate"));
+  } else if (cluster_condition(setup.files, data_directory) == ClusterCondition::running) {
+    return tl::unexpected(server.error());
+  }
+  // The mark goes last, so that a crash in between leaves a directory that is still known as ours.
+  for (const DirectoryEntry& entry : TRY(setup.files.list(data_directory))) {
+    const Path path = data_directory / entry.name;
+    if (path != layout.marker()) TRY(setup.files.remove_tree(path));
+  }
+  TRY(setup.files.remove_tree(layout.socket_directory()));
+  return setup.files.remove_tree(data_directory);
+}
+
+}  // namespace walback
