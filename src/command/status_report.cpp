@@ -29,7 +29,8 @@ std::string window_text(const RecoverableWindow& window, const std::string& zone
                         span.last_commit_time ? describe_time(*span.last_commit_time, zone) : "no commit yet",
                         to_string(span.to_lsn), window.timeline.value);
   }
-  if (window.watermark) {
+  const auto& last_commit = window.spans.back().last_commit_time;
+  if (window.watermark && (!last_commit || window.watermark->time > *last_commit)) {
     text +=
         fmt::format("             and the silence up to {}\n", describe_time(window.watermark->time, zone));
   }

@@ -38,6 +38,9 @@ struct FinishSetup {
 class PhaseWatch {
  public:
   PhaseWatch(const Clock& clock, std::vector<PhaseTiming>& timings);
+  ~PhaseWatch() { end(); }
+  PhaseWatch(const PhaseWatch&) = delete;
+  PhaseWatch& operator=(const PhaseWatch&) = delete;
   void next(const std::string& phase);
   void end();
 

@@ -6,11 +6,18 @@
 namespace walback {
 namespace {
 
+/// Whether it is still running at the pause or was rolled back by the promotion makes no difference to a
+/// person.
+std::string_view shown(const std::optional<TransactionStatus>& status) {
+  if (!status) return "not asked";
+  return *status == TransactionStatus::committed ? "committed" : "not committed";
+}
+
 std::string commit_line(std::string_view what, const std::optional<TransactionEnd>& commit,
                         const std::optional<TransactionStatus>& status) {
   if (!commit) return fmt::format("  {:<18} none\n", what);
   return fmt::format("  {:<18} transaction {} at {}, {}: {}\n", what, commit->xid, to_string(commit->lsn),
-                     to_rfc3339(commit->time), status ? name_of(*status) : "not asked");
+                     to_rfc3339(commit->time), shown(status));
 }
 
 }  // namespace
@@ -49,8 +56,10 @@ std::string render_text(const Proof& proof) {
   for (const std::string& collation : proof.curiosities.collations) {
     text += "  note               collation version differs, " + collation + "\n";
   }
-  for (const std::string& setting : proof.dropped_settings) {
-    text += "  note               setting not taken over: " + setting + "\n";
+  if (!proof.dropped_settings.empty()) {
+    text += fmt::format(
+        "  note               {} settings of the base were not taken over: walback-proof.json lists them\n",
+        proof.dropped_settings.size());
   }
   return text;
 }

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <thread>
 
 #include "base/text.h"
 #include "os/process.h"
@@ -14,9 +15,11 @@
 namespace walback {
 namespace {
 
+using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr seconds kStartTimeout{30};  ///< of pg_ctl itself, which does not wait for recovery
+constexpr milliseconds kPidFileTimeout{10'000}, kPidFilePoll{2}, kEarlyEnd{300};
 constexpr seconds kStopTimeout{300};  ///< a fast shutdown writes a checkpoint
 constexpr std::uint64_t kLogTail = 64U << 10;
 
@@ -34,10 +37,27 @@ Status RestoredServer::start() {
       .arguments = {"start", "-W", "-s", "-D", layout_.data.string(), "-l", layout_.log().string()},
       .environment = {{"PGDATA", ""}, {"PGPORT", ""}, {"PGOPTIONS", ""}, {"TZ", ""}}};
   const Output output = TRY(run(command, kStartTimeout));
-  if (output.status.success()) return {};
+  if (!output.status.success()) {
+    return fail(ErrorKind::unavailable,
+                fmt::format("the restored server in '{}' did not start: pg_ctl ended with {}: {}",
+                            layout_.data.string(), to_string(output.status), one_line(output)),
+                fmt::format("Its log is '{}'.", layout_.log().string()));
+  }
+  return await_pid_file();
+}
+
+/// pg_ctl returns before its child has written postmaster.pid; from then on running() tells the truth. One
+/// that fails earlier (a senseless setting) leaves only its log.
+Status RestoredServer::await_pid_file() const {
+  for (milliseconds waited{0}; waited < kPidFileTimeout; waited += kPidFilePoll) {
+    if (running()) return {};
+    std::this_thread::sleep_for(kPidFilePoll);
+    if (waited >= kEarlyEnd && last_words(real_file_system()).find("FATAL") != std::string::npos) break;
+  }
+  if (running()) return {};
   return fail(ErrorKind::unavailable,
-              fmt::format("the restored server in '{}' did not start: pg_ctl ended with {}: {}",
-                          layout_.data.string(), to_string(output.status), one_line(output)),
+              fmt::format("the restored server in '{}' ended at its start: {}", layout_.data.string(),
+                          last_words(real_file_system())),
               fmt::format("Its log is '{}'.", layout_.log().string()));
 }
 

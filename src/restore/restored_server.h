@@ -21,7 +21,7 @@ class RestoredServer {
         port_(port),
         socket_directory_(std::move(socket_directory)) {}
 
-  /// Starts it and returns at once; whether it comes up is for the caller to watch.
+  /// Starts it and returns once its postmaster runs; whether recovery ends well is for the caller to watch.
   [[nodiscard]] Status start();
   [[nodiscard]] bool running() const;
   /// `mode`: fast, smart or immediate. Not running is success.
@@ -35,6 +35,8 @@ class RestoredServer {
   [[nodiscard]] std::string psql() const;
 
  private:
+  [[nodiscard]] Status await_pid_file() const;
+
   Binaries binaries_;
   RestoredLayout layout_;
   std::uint16_t port_;
