@@ -163,17 +163,16 @@ FROM moments ORDER BY timeline, lsn;
 /// Step n brings version n to n + 1. A step that has been released is never edited; a new one is added.
 constexpr std::array<const char*, 1> kMigrations{kFirstSchema};
 
-Result<std::int64_t> pragma(Database& database, std::string_view sql) {
-  Statement statement = TRY(database.statement(sql));
-  if (!TRY(statement.step())) return 0;
-  return statement.integer(0);
-}
-
 /// The version; 0 for a new file.
 Result<std::int64_t> known_version(Database& database) {
-  const std::int64_t application = TRY(pragma(database, "PRAGMA application_id"));
-  const std::int64_t version = TRY(pragma(database, "PRAGMA user_version"));
-  const std::int64_t tables = TRY(pragma(database, "SELECT count(*) FROM sqlite_schema"));
+  // One statement, so one moment: between two, another process may write the first schema.
+  Statement statement =
+      TRY(database.statement("SELECT a.application_id, v.user_version, (SELECT count(*) FROM sqlite_schema) "
+                             "FROM pragma_application_id AS a, pragma_user_version AS v"));
+  if (!TRY(statement.step())) return 0;
+  const std::int64_t application = statement.integer(0);
+  const std::int64_t version = statement.integer(1);
+  const std::int64_t tables = statement.integer(2);
   if (application != kApplicationId && (application != 0 || version != 0 || tables != 0)) {
     return fail(ErrorKind::conflict,
                 fmt::format("{} is an SQLite database of another program", database.path().string()),
