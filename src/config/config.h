@@ -41,7 +41,9 @@ struct Config {
   struct Restore {
     unsigned jobs = 0;  ///< 0: as many as there are cores
     std::string listen_addresses = "127.0.0.1";
-    std::vector<std::string> hba = {"local all all peer", "host all all 127.0.0.1/32 scram-sha-256",
+    /// `trust` on the socket is no wider than the files: only the data directory's owner and root can enter
+    /// the socket's directory. `peer` would lock out both, unless the owner is named like a database role.
+    std::vector<std::string> hba = {"local all all trust", "host all all 127.0.0.1/32 scram-sha-256",
                                     "host all all ::1/128 scram-sha-256"};
     std::map<std::string, std::string> settings;  ///< for the restored cluster's postgresql.conf
     bool operator==(const Restore&) const = default;

@@ -1,0 +1,63 @@
+# shellcheck shell=bash
+# What the scripts share; sourced by them, never run. After sourcing, `repository` and `build` are set.
+
+set -euo pipefail
+umask 022 # what root builds is run by the user of the servers
+unset CDPATH
+
+repository=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
+
+say() { printf '%s\n' "$*"; }
+
+# die MESSAGE HINT [EXIT CODE]
+die() {
+  printf '%s: %s\nhint: %s\n' "$(basename -- "$0")" "$1" "$2" >&2
+  exit "${3:-1}"
+}
+
+is_root() { [ "$(id -u)" -eq 0 ]; }
+
+# PostgreSQL refuses to run as root: started by root, walback and its tests go on as this user.
+server_user=postgres
+
+server_user_can_enter() {
+  is_root && id "$server_user" >/dev/null 2>&1 || return 0
+  setpriv --reuid="$server_user" --regid="$server_user" --init-groups test -x "$1"
+}
+
+# A file or directory of root's is handed to the user that will work with it.
+give_to_server_user() {
+  if is_root; then chown "$server_user:" "$1"; fi
+}
+
+# Where the servers' user cannot go (a checkout in /root, in a home directory), the build lies elsewhere.
+find_build() {
+  if [ -n "${WALBACK_BUILD:-}" ]; then
+    mkdir -p -- "$WALBACK_BUILD"
+    build=$(cd -- "$WALBACK_BUILD" && pwd -P)
+  elif server_user_can_enter "$repository"; then
+    build=$repository/build
+  else
+    build=/var/tmp/walback-build-$(printf '%s' "$repository" | sha256sum | cut -c1-12)
+  fi
+  mkdir -p -- "$build" 2>/dev/null || true
+  # The name in /var/tmp can be guessed: what somebody else put there is not run.
+  if [ ! -d "$build" ] || [ -L "$build" ] || [ ! -O "$build" ]; then
+    die "the build directory '$build' is not a directory of user $(id -un)" \
+      "Remove it, or name another one in the environment: WALBACK_BUILD=DIR."
+  fi
+  server_user_can_enter "$build" || die "user $server_user cannot enter the build directory '$build'" \
+    "Name another one in the environment: WALBACK_BUILD=DIR."
+}
+
+# shown COMMAND ARGUMENT…: as a person would type it.
+shown() {
+  local word line=''
+  for word in "$@"; do
+    case $word in
+      '' | *[!A-Za-z0-9_./:=,@%+-]*) word="'${word//\'/\'\\\'\'}'" ;;
+    esac
+    line+=" $word"
+  done
+  printf '%s' "${line# }"
+}
