@@ -12,16 +12,18 @@ namespace {
 using namespace walback;
 
 /// The one place where an Error becomes an exit code.
-int finish(const Context& context, const Status& status) {
-  if (status) return 0;
-  const Error& error = status.error();
-  if (context.json) {
+int finish(Context& context, Status status) {
+  std::optional<Json> document;
+  if (!status && context.json) {
+    const Error& error = status.error();
     const Json plain{
         {"error", {{"kind", name_of(error.kind)}, {"message", error.message}, {"hint", error.hint}}}};
-    std::printf("%s\n", to_text(context.error_document.value_or(plain)).c_str());
+    document = context.error_document.value_or(plain);
   }
-  std::fprintf(stderr, "%s\n", render(error).c_str());
-  return exit_code(error.kind);
+  if (const Status written = context.output.finish(document); status && !written) status = written;
+  if (status) return 0;
+  std::fprintf(stderr, "%s\n", render(status.error()).c_str());
+  return exit_code(status.error().kind);
 }
 
 Status run(int argc, char** argv, Context& context) {

@@ -46,6 +46,10 @@ Result<Lsn> indexed_until(const Catalog& catalog, const BackupRow& backup, Segme
   return unbroken_until(backup, segments, gaps, size);
 }
 
+Result<bool> is_usable(const Catalog& catalog, const BackupRow& backup, SegmentSize size) {
+  return backup.problem.empty() && TRY(indexed_until(catalog, backup, size)) >= backup.stop_lsn;
+}
+
 Status wait_until_usable(const BackupRow& backup, const std::function<Result<Lsn>()>& reached,
                          std::chrono::milliseconds bound, const Clock& clock, Progress& progress,
                          std::stop_token stop) {

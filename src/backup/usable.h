@@ -19,6 +19,9 @@ namespace walback {
                                  const std::vector<GapRow>& gaps, SegmentSize size);
 [[nodiscard]] Result<Lsn> indexed_until(const Catalog& catalog, const BackupRow& backup, SegmentSize size);
 
+/// Nothing is wrong with it, and the archive holds its whole WAL range.
+[[nodiscard]] Result<bool> is_usable(const Catalog& catalog, const BackupRow& backup, SegmentSize size);
+
 /// A base backup is usable once the archive holds all of [start_lsn, stop_lsn). Waits for that, asking
 /// `reached` (indexed_until, as a rule) again and again. After `bound`: unavailable; the backup stays, and is
 /// used as soon as its WAL is there.

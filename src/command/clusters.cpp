@@ -108,8 +108,9 @@ CommandSpec clusters_command() {
           .declare = [](CLI::App& app) -> Run {
             auto options = std::make_shared<Options>();
             app.add_option("action", options->action, "start, stop, promote (a paused one) or remove")
-                ->check(CLI::IsMember({"start", "stop", "promote", "remove"}));
-            app.add_option("name", options->name, "of the cluster, as `walback clusters` shows it");
+                ->type_name("")
+                ->check(one_of({"start", "stop", "promote", "remove"}));
+            app.add_option("name", options->name, "of the cluster, as `walback clusters` shows it")->type_name("");
             return [options](Context& context) { return run_clusters(context, *options); };
           }};
 }

@@ -3,15 +3,21 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cctype>
-#include <cstdio>
+#include <filesystem>
 
 #include "base/text.h"
 #include "command/command.h"
+#include "command/usage_errors.h"
 #include "os/system.h"
 
 namespace walback {
 namespace {
+
+/// Empty where it cannot be told: it was removed under our feet.
+Path current_directory() {
+  std::error_code ignored;
+  return std::filesystem::current_path(ignored);
+}
 
 constexpr ErrorKind kAlways[] = {ErrorKind::internal, ErrorKind::usage};
 
@@ -27,50 +33,86 @@ std::string describe_endings(const std::vector<ErrorKind>& endings) {
   return text;
 }
 
-/// A misspelt command is answered with the one that was probably meant.
-std::string suggest(const std::vector<CommandSpec>& table, int argc, char** argv) {
-  std::vector<std::string> names;
-  for (const CommandSpec& spec : table) names.push_back(spec.name);
-  for (int i = 1; i < argc; ++i) {
-    const std::string word = argv[i];
-    if (word == "-c" || word == "--config") ++i;
-    if (word.starts_with('-')) continue;
-    if (std::find(names.begin(), names.end(), word) != names.end())
-      return "See `walback " + word + " --help`.";
-    if (const auto near = nearest(word, names)) return "Did you mean `walback " + *near + "`?";
-    break;
-  }
-  return "See `walback --help`.";
+/// Everything that depends on the directory and the user that a person is: settled before root is dropped.
+Status prepare(const CommandSpec& spec, Context& context) {
+  const bool root = ::geteuid() == 0;
+  context.found_config = find_config(*context.files, context.config_option);
+  if (root && spec.as_root) TRY(spec.as_root(context));
+  return drop_root();
 }
 
-Error usage_error(const CLI::ParseError& error, const std::string& hint) {
-  std::string message = error.what();
-  std::replace(message.begin(), message.end(), '\n', ' ');
-  if (!message.empty()) message[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(message[0])));
-  while (!message.empty() && (message.back() == '.' || message.back() == ' ')) message.pop_back();
-  return {ErrorKind::usage, message, hint};
+/// "permission denied" alone leaves a person who typed sudo wondering.
+Error explain_denial(Error error, bool was_root) {
+  if (!error.hint.empty() || !error.message.ends_with("ermission denied")) return error;
+  error.hint = fmt::format("walback works as the user '{}'{}: let that user in, or name another place.",
+                           user_name(), was_root ? ", which it becomes when root starts it" : "");
+  return error;
 }
 
 Status run_command(const CommandSpec& spec, const Run& run, Context& context) {
-  TRY(drop_root());
-  const auto log = make_log(STDERR_FILENO, context.verbose                  ? LogLevel::debug
-                                           : spec.service && !context.quiet ? LogLevel::info
-                                                                            : LogLevel::warn);
-  context.log = log.get();
-  return run(context);
+  const bool was_root = ::geteuid() == 0;
+  Status status = prepare(spec, context);
+  if (status) {
+    const auto log = make_log(STDERR_FILENO, context.verbose                  ? LogLevel::debug
+                                             : spec.service && !context.quiet ? LogLevel::info
+                                                                              : LogLevel::warn);
+    context.log = log.get();
+    status = run(context);
+    context.log = nullptr;
+  }
+  if (status) return status;
+  return tl::unexpected(explain_denial(std::move(status).error(), was_root));
+}
+
+/// Known before the parser has come to it: its own errors are answered in JSON too.
+bool asks_for_json(const std::vector<std::string>& arguments) {
+  const auto end = std::find(arguments.begin(), arguments.end(), "--");
+  return std::find(arguments.begin(), end, "--json") != end;
 }
 
 }  // namespace
+
+CLI::Validator absolute_path() {
+  return {[](std::string& text) -> std::string {
+            if (text.empty()) return "the name is empty";
+            std::error_code failure;
+            const auto path = std::filesystem::absolute(text, failure);
+            if (failure) return fmt::format("'{}' is relative, and the current directory is gone", text);
+            text = path.lexically_normal().string();
+            return {};
+          },
+          ""};
+}
+
+CLI::Validator one_of(std::vector<std::string> words) {
+  return {[words = std::move(words)](std::string& text) -> std::string {
+            if (std::find(words.begin(), words.end(), text) != words.end()) return {};
+            const auto near = nearest(text, words);
+            return fmt::format("'{}' is none of {}{}", text, join(words, ", "),
+                               near ? fmt::format("; did you mean {}?", *near) : "");
+          },
+          ""};
+}
+
+std::string count_of(std::size_t count, const std::string& thing) {
+  return fmt::format("{} {}{}", count, thing, count == 1 ? "" : "s");
+}
 
 Status run_command_line(int argc, char** argv, Context& context, const std::string& version) {
   CLI::App app{
       "walback keeps a provably complete copy of a PostgreSQL cluster's WAL and base backups, and rebuilds\n"
       "the cluster as it was at any moment."};
   app.name("walback");
-  app.set_version_flag("--version", version, "print the version and the commit it was built from");
+  const std::vector<std::string> arguments(argv + 1, argv + argc);
+  context.json = asks_for_json(arguments);
+  context.start_directory = current_directory();
+  bool asks_version = false;
+  app.add_flag("--version", asks_version, "print the version and the commit it was built from");
   std::string config;
   app.add_option("-c,--config", config,
-                 "walback.yaml (else $WALBACK_CONFIG, ./walback.yaml, /etc/walback/walback.yaml)");
+                 "walback.yaml (else $WALBACK_CONFIG, ./walback.yaml, /etc/walback/walback.yaml)")
+      ->type_name("FILE")
+      ->transform(absolute_path());
   app.add_flag("--json", context.json, "answer in JSON on stdout, errors too");
   auto* quiet =
       app.add_flag("-q,--quiet", context.quiet, "no progress, no remarks: errors and answers alone");
@@ -89,21 +131,23 @@ Status run_command_line(int argc, char** argv, Context& context, const std::stri
 
   try {
     app.parse(argc, argv);
-  } catch (const CLI::CallForHelp& help) {
-    app.exit(help);
-    return {};
-  } catch (const CLI::Success& success) {
-    app.exit(success);
+  } catch (const CLI::Success&) {
+    // --help, of the command that was named.
+    context.answer({{"help", app.help()}}, app.help());
     return {};
   } catch (const CLI::ParseError& error) {
-    return tl::unexpected(usage_error(error, suggest(table, argc, argv)));
+    return tl::unexpected(usage_error(app, error, arguments));
+  }
+  if (asks_version) {
+    context.answer({{"version", version}}, version);
+    return {};
   }
   if (!config.empty()) context.config_option = config;
   for (std::size_t i = 0; i < table.size(); ++i) {
     const auto& [command, run] = commands[i];
     if (command->parsed()) return run_command(table[i], run, context);
   }
-  std::fputs(app.help().c_str(), stdout);
+  context.answer({{"help", app.help()}}, app.help());
   return {};
 }
 

@@ -77,33 +77,30 @@ Status run_commits(Context& context, const Options& options) {
   const std::string& zone = session.config.time_zone;
   const Bound from = TRY(parse_bound(options.from, context, zone));
   const Bound to = TRY(parse_bound(options.to, context, zone));
-  Json document = Json::array();
-  if (!context.json) {
+  const std::vector<WalRange> history = TRY(history_of(session.catalog, options.timeline));
+  if (context.json) {
+    context.output.begin_items();
+  } else {
     context.say(fmt::format("{:<14} {:<14} {:<28} {:>10}  {}", "LSN", "END LSN", "TIME", "XID", "RELATIONS"));
   }
-  // Commits may be millions: people see them as they are read.
+  // Commits may be millions: each is written as it is read, and none is held.
   const auto visit = [&](const TransactionEnd& end) {
+    if (context.stop.stop_requested()) return false;
     if (!is_commit(end.kind)) return true;
     if (from.time && end.time < *from.time) return true;
     if (to.time && end.time > *to.time) return true;
     if (options.drops && end.removed_files.empty()) return true;
-    if (context.json) {
-      document.push_back(to_json(end));
-    } else {
-      std::printf("%s\n",
-                  fmt::format("{:<14} {:<14} {:<28} {:>10}  {}", to_string(end.lsn), to_string(end.end_lsn),
-                              to_rfc3339(end.time), end.xid, removed_text(end))
-                      .c_str());
-    }
-    return !context.stop.stop_requested();
+    if (context.json) return context.output.item(to_json(end));
+    return context.output.line(fmt::format("{:<14} {:<14} {:<28} {:>10}  {}", to_string(end.lsn),
+                                           to_string(end.end_lsn), to_rfc3339(end.time), end.xid,
+                                           removed_text(end)));
   };
-  for (WalRange range : TRY(history_of(session.catalog, options.timeline))) {
+  for (WalRange range : history) {
     if (from.lsn && *from.lsn > range.from) range.from = *from.lsn;
     if (to.lsn && *to.lsn < range.to) range.to = *to.lsn;
     if (range.from < range.to) TRY(session.catalog.each_end(range, visit));
   }
   if (context.stop.stop_requested()) return fail(ErrorKind::interrupted, "the list is not complete");
-  if (context.json) context.answer(document, "");
   return {};
 }
 

@@ -1,7 +1,5 @@
 #include <unistd.h>
 
-#include <cstdio>
-
 #include "command/command.h"
 #include "command/progress_bar.h"
 #include "os/system.h"
@@ -9,24 +7,20 @@
 namespace walback {
 
 Result<Path> Context::config_path() const {
-  return find_config(*files, config_option);
+  return found_config ? *found_config : find_config(*files, config_option);
 }
 
 Result<Config> Context::config() const {
   return load_config(*files, TRY(config_path()));
 }
 
-void Context::answer(const Json& document, const std::string& text) const {
-  const std::string& shown = json ? to_text(document) : text;
-  std::fwrite(shown.data(), 1, shown.size(), stdout);
-  if (shown.empty() || shown.back() != '\n') std::fputc('\n', stdout);
-  std::fflush(stdout);
+void Context::answer(Json document, const std::string& text) {
+  if (json) return output.document(std::move(document));
+  output.text(text);
 }
 
-void Context::say(const std::string& text) const {
-  if (json || quiet) return;
-  std::fprintf(stdout, "%s\n", text.c_str());
-  std::fflush(stdout);
+void Context::say(const std::string& text) {
+  if (!json && !quiet) output.text(text);
 }
 
 std::unique_ptr<Progress> Context::progress() const {

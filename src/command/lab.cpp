@@ -13,13 +13,11 @@ struct Options {
   unsigned segment_size_mb = 16;
 };
 
-/// Named before the change of user, and perhaps of the working directory, that follows the parsing.
 void add_directory(CLI::App& command, const std::shared_ptr<Options>& options) {
   command.add_option("--dir", options->directory, "the lab's directory")
       ->required()
-      ->transform([](const std::string& text) {
-        return std::filesystem::absolute(text).lexically_normal().string();
-      });
+      ->type_name("DIR")
+      ->transform(absolute_path());
 }
 
 Json to_json(const LabStatus& status) {
@@ -95,7 +93,8 @@ void declare_up(CLI::App& command, const std::shared_ptr<Options>& options) {
   command
       .add_option("--fsync", options->fsync,
                   "on (default), or off: faster, with figures that no real primary reaches")
-      ->check(CLI::IsMember({"on", "off"}));
+      ->type_name("")
+      ->check(one_of({"on", "off"}));
 }
 
 }  // namespace

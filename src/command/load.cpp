@@ -6,6 +6,7 @@
 #include "command/commands.h"
 #include "lab/ledger.h"
 #include "pg/connection.h"
+#include "pg/server.h"
 
 namespace walback {
 namespace {
@@ -14,6 +15,7 @@ struct Options {
   LoadSetup setup;
   std::string every, conninfo, ledger;
   double rate = 0;
+  bool settle = false;
 };
 
 /// "1s", "250ms", "0.5" (seconds).
@@ -54,10 +56,32 @@ Json to_json(const LoadFigures& figures) {
           {"last_error", figures.last_error}};
 }
 
+/// Asks the primary what became of the commits in doubt; writes nothing else.
+Status run_settle(Context& context, const std::string& conninfo, const Path& ledger) {
+  Connection primary = TRY(Connection::open(conninfo));
+  if (TRY(server_identity(primary)).in_recovery) {
+    return fail(ErrorKind::conflict, "the server that was asked about commits in doubt is a standby",
+                "Only the primary knows how each of them ended: name it with --conninfo.");
+  }
+  const SettleReport report = TRY(settle_ledger(primary, ledger));
+  context.answer({{"ledger", ledger.string()},
+                  {"in_doubt", report.in_doubt},
+                  {"committed", report.committed},
+                  {"aborted", report.aborted},
+                  {"undecided", report.undecided}},
+                 report.in_doubt == 0
+                     ? "no commit is in doubt"
+                     : fmt::format("{} in doubt: {} had committed, {} had not, {} cannot be told yet",
+                                   count_of(report.in_doubt, "commit"), report.committed, report.aborted,
+                                   report.undecided));
+  return {};
+}
+
 Status run_load_command(Context& context, Options& options) {
   LoadSetup setup = options.setup;
   setup.conninfo = options.conninfo.empty() ? TRY(context.config()).primary.conninfo : options.conninfo;
   TRY(check_conninfo(setup.conninfo, "--conninfo"));
+  if (options.settle) return run_settle(context, setup.conninfo, options.ledger);
   setup.ledger = options.ledger;
   if (options.rate > 0) setup.rate = options.rate;
   if (!options.every.empty()) setup.every = TRY(parse_interval(options.every));
@@ -86,26 +110,36 @@ Status run_load_command(Context& context, Options& options) {
 CommandSpec load_command() {
   return {.name = "load",
           .summary = "write numbered rows and keep a ledger of what was acknowledged",
-          .endings = {ErrorKind::config, ErrorKind::unreachable, ErrorKind::conflict, ErrorKind::disk_full},
+          .endings = {ErrorKind::config, ErrorKind::not_found, ErrorKind::unreachable, ErrorKind::conflict,
+                      ErrorKind::disk_full},
           .declare = [](CLI::App& app) -> Run {
             auto options = std::make_shared<Options>();
-            app.add_option("--writers", options->setup.writers, "sessions that write at the same time")
-                ->required()
+            app.add_option("--writers", options->setup.writers,
+                           "sessions that write at the same time (default: 1)")
                 ->check(CLI::Range(1, kMaxLedgerWriters));
-            app.add_option("--seconds", options->setup.seconds, "how long; 0: until stopped")
-                ->required()
+            app.add_option("--seconds", options->setup.seconds,
+                           "how long, in seconds; 0: until stopped (default: 10)")
                 ->check(CLI::NonNegativeNumber);
             auto* rate = app.add_option("--rate", options->rate, "commits a second, of all writers together")
                              ->check(CLI::PositiveNumber);
-            app.add_option("--every", options->every, "pause between two commits of one writer: 1s, 250ms")
+            app.add_option("--every", options->every,
+                           "pause between two commits of one writer: 1s, 250ms, 0.5 (seconds)")
                 ->excludes(rate);
             app.add_option("--ledger", options->ledger,
                            "the file that says what was acknowledged, one JSON object a line")
-                ->required();
+                ->required()
+                ->type_name("FILE")
+                ->transform(absolute_path());
+            app.add_flag("--settle", options->settle,
+                         "write no load: ask the primary what became of the commits in doubt, note it in the "
+                         "ledger");
             app.add_option("--conninfo", options->conninfo, "another server than walback.yaml's primary");
             app.add_option("--synchronous-commit", options->setup.synchronous_commit,
-                           "of the writing sessions: on, off, local, remote_write, remote_apply");
-            app.add_option("--seed", options->setup.seed, "of the random payloads");
+                           "of the writing sessions: on (default), off, local, remote_write, remote_apply")
+                ->type_name("")
+                ->check(one_of({"on", "off", "local", "remote_write", "remote_apply"}));
+            app.add_option("--seed", options->setup.seed,
+                           "of the random payloads (default: another one each time)");
             return [options](Context& context) { return run_load_command(context, *options); };
           }};
 }

@@ -42,7 +42,8 @@ Status run_plan(Context& context, const Options& options) {
   if (!options.into.empty()) {
     const Place place{std::filesystem::absolute(options.into), options.port};
     const PlaceReport report =
-        TRY(check_place(*context.files, plan, session.archive.layout, place, session.config.postgres.bin));
+        TRY(check_place(*context.files, plan, session.archive.layout, place, session.config.postgres.bin,
+                        session.config.restore.settings));
     document["place"] = place_json(report, place);
     text += place_text(report, place);
   }
@@ -61,7 +62,9 @@ CommandSpec plan_command() {
       .declare = [](CLI::App& app) -> Run {
         auto options = std::make_shared<Options>();
         options->target = add_target_options(app);
-        auto* into = app.add_option("--into", options->into, "would this directory do?");
+        auto* into = app.add_option("--into", options->into, "would this directory do?")
+                         ->type_name("DIR")
+                         ->transform(absolute_path());
         app.add_option("--port", options->port, "and this port?")->needs(into)->check(CLI::Range(1, 65535));
         into->needs("--port");
         return [options](Context& context) { return run_plan(context, *options); };

@@ -5,6 +5,7 @@
 #include "archive/manager.h"
 #include "capture/capturer.h"
 #include "command/commands.h"
+#include "command/restart_pause.h"
 #include "command/session.h"
 #include "os/system.h"
 #include "pg/binaries.h"
@@ -14,7 +15,6 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr milliseconds kRestartPause{3'000};
 constexpr milliseconds kLook{200};
 
 Status run_capture(Context& context) {
@@ -46,19 +46,28 @@ Status run_manage(Context& context) {
 /// One of the two children of `walback run`: started again, after a pause, whenever it ends by itself.
 class Service {
  public:
-  Service(Context& context, std::string name, Path config) : context_(context), name_(std::move(name)) {
+  Service(Context& context, std::string name, const Path& config)
+      : context_(context), name_(std::move(name)) {
     command_.program = own_executable();
-    command_.arguments = {"-c", config.string(), name_};
+    command_.arguments = {"-c", config.string()};
+    if (context.quiet) command_.arguments.emplace_back("-q");
+    if (context.verbose) command_.arguments.emplace_back("-v");
+    command_.arguments.push_back(name_);
   }
 
-  /// Starts it when it is due; true while there is nothing to say against going on.
+  /// Starts it when it is due. An error: it would end in the same way again, whatever the pause.
   Status keep() {
     if (process_) {
       const auto ended = process_->wait(milliseconds{0});
       if (!ended) return {};
-      context_.log->error("run", "service_ended", {{"service", name_}, {"status", to_string(*ended)}});
       process_.reset();
-      next_start_us_ = context_.clock->monotonic_us() + std::chrono::microseconds(kRestartPause).count();
+      const std::int64_t now_us = context_.clock->monotonic_us();
+      const milliseconds pause = pause_.after(milliseconds{(now_us - started_us_) / 1000});
+      context_.log->error("run", "service_ended",
+                          {{"service", name_},
+                           {"status", to_string(*ended)},
+                           {"next_start_ms", std::to_string(pause.count())}});
+      next_start_us_ = now_us + std::chrono::microseconds(pause).count();
       if (ended->code == exit_code(ErrorKind::config) ||
           ended->code == exit_code(ErrorKind::foreign_system)) {
         return fail(ErrorKind{ended->code},
@@ -72,6 +81,7 @@ class Service {
       const std::string whole = std::string(line) + "\n";
       std::fwrite(whole.data(), 1, whole.size(), stderr);
     }));
+    started_us_ = context_.clock->monotonic_us();
     context_.log->info("run", "service_started",
                        {{"service", name_}, {key::pid, std::to_string(process_->pid())}});
     return {};
@@ -89,11 +99,12 @@ class Service {
   std::string name_;
   Command command_;
   std::unique_ptr<Process> process_;
-  std::int64_t next_start_us_ = 0;
+  RestartPause pause_;
+  std::int64_t next_start_us_ = 0, started_us_ = 0;
 };
 
 Status run_both(Context& context) {
-  const Path config = std::filesystem::absolute(TRY(context.config_path()));
+  const Path config = TRY(context.config_path());
   TRY(context.config());
   Service capture(context, "capture", config), manage(context, "manage", config);
   Status status;

@@ -16,8 +16,10 @@ Status run_status(Context& context, const Options& options) {
   if (!options.metrics.empty()) TRY(publish(*context.files, options.metrics, render_metrics(report)));
   context.answer(to_json(report), render_text(report, TRY(context.config()).time_zone, context.verbose));
   if (!options.exit_code || report.problems.empty()) return {};
-  return fail(ErrorKind::findings, fmt::format("{} things need a look", report.problems.size()),
-              "They stand above, each with a '!'.");
+  return fail(ErrorKind::findings,
+              count_of(report.problems.size(), "thing") + (report.problems.size() == 1 ? " needs" : " need") +
+                  " a look",
+              "`walback status` shows each with a '!', --json under `problems`.");
 }
 
 }  // namespace
@@ -30,7 +32,9 @@ CommandSpec status_command() {
             auto options = std::make_shared<Options>();
             app.add_flag("--exit-code", options->exit_code, "end with 13 when something needs a look");
             app.add_option("--metrics", options->metrics,
-                           "also write Prometheus text to this file, atomically");
+                           "also write Prometheus text to this file, atomically")
+                ->type_name("FILE")
+                ->transform(absolute_path());
             return [options](Context& context) { return run_status(context, *options); };
           }};
 }

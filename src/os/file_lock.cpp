@@ -28,6 +28,17 @@ std::optional<std::uint64_t> read_holder(int descriptor) {
   return holder;
 }
 
+/// Who asks is_held() has the lock for an instant: that is no other holder.
+int lock_patiently(int descriptor) {
+  constexpr int kAttempts = 5;
+  for (int attempt = 1;; ++attempt) {
+    const int result = retry([&] { return ::flock(descriptor, LOCK_EX | LOCK_NB); });
+    if (result == 0 || errno != EWOULDBLOCK || attempt == kAttempts) return result;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    errno = EWOULDBLOCK;
+  }
+}
+
 tl::unexpected<Error> already_running(const Path& path, const std::string& what, int descriptor) {
   const auto holder = read_holder(descriptor);
   if (!holder) {
@@ -52,7 +63,7 @@ Result<FileLock> FileLock::take(const Path& path, const std::string& what) {
   if (!file.valid()) return system_error("open the lock", path, errno);
   // flock, not fcntl: it belongs to the open file, so that a second lock in this process is refused too, and
   // closing another descriptor of the file does not lose it.
-  if (retry([&] { return ::flock(file.get(), LOCK_EX | LOCK_NB); }) != 0) {
+  if (lock_patiently(file.get()) != 0) {
     if (errno == EWOULDBLOCK) return already_running(path, what, file.get());
     return system_error("lock", path, errno);
   }
@@ -61,6 +72,13 @@ Result<FileLock> FileLock::take(const Path& path, const std::string& what) {
     return system_error("write the pid to the lock", path, errno);
   }
   return FileLock(file.release());
+}
+
+bool FileLock::is_held(const Path& path) {
+  Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  // Shared, so that two who ask do not take each other for the holder.
+  return file.valid() && retry([&] { return ::flock(file.get(), LOCK_SH | LOCK_NB); }) != 0 &&
+         errno == EWOULDBLOCK;
 }
 
 Result<FileLock> FileLock::take_directory(const Path& path, const std::string& what) {

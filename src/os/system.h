@@ -65,6 +65,8 @@ bool sleep_for(std::stop_token stop, std::chrono::milliseconds duration);
 class FileLock {
  public:
   [[nodiscard]] static Result<FileLock> take(const Path& path, const std::string& what);
+  /// Does somebody hold it now? False where there is no such file. Disturbs neither holder nor taker.
+  [[nodiscard]] static bool is_held(const Path& path);
   /// The lock of a directory itself, where no file may be added; it names no pid.
   [[nodiscard]] static Result<FileLock> take_directory(const Path& path, const std::string& what);
   FileLock(FileLock&& other) noexcept;
