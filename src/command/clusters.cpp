@@ -20,8 +20,9 @@ Status show(Context& context, const Catalog& catalog) {
   std::string text = fmt::format("{:<20} {:<10} {:<9} {:<6} {:<28} {}\n", "NAME", "RESTORE", "SERVER", "PORT",
                                  "TARGET", "DIRECTORY");
   std::size_t shown = 0;
-  for (const RestoreRow& row : TRY(catalog.restores())) {
-    if (row.state == RestoreState::removed) continue;
+  for (const RestoreRow& recorded : TRY(catalog.restores())) {
+    if (recorded.state == RestoreState::removed) continue;
+    const RestoreRow row = as_it_is(*context.files, recorded);
     const ClusterCondition condition = cluster_condition(*context.files, row.directory);
     Json json = to_json(row);
     json.erase("plan");
@@ -110,7 +111,8 @@ CommandSpec clusters_command() {
             app.add_option("action", options->action, "start, stop, promote (a paused one) or remove")
                 ->type_name("")
                 ->check(one_of({"start", "stop", "promote", "remove"}));
-            app.add_option("name", options->name, "of the cluster, as `walback clusters` shows it")->type_name("");
+            app.add_option("name", options->name, "of the cluster, as `walback clusters` shows it")
+                ->type_name("");
             return [options](Context& context) { return run_clusters(context, *options); };
           }};
 }

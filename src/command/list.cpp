@@ -5,6 +5,7 @@
 #include "command/commands.h"
 #include "command/row_json.h"
 #include "command/session.h"
+#include "restore/clusters.h"
 
 namespace walback {
 namespace {
@@ -82,7 +83,8 @@ Status list_restores(Context& context, const ArchiveSession& session) {
   Json document = Json::array();
   std::string text =
       fmt::format("{:<20} {:<10} {:<28} {:<40} {}\n", "NAME", "STATE", "STARTED", "TARGET", "ERROR");
-  for (const RestoreRow& row : TRY(session.catalog.restores())) {
+  for (const RestoreRow& recorded : TRY(session.catalog.restores())) {
+    const RestoreRow row = as_it_is(*context.files, recorded);
     document.push_back(to_json(row));
     text += fmt::format("{:<20} {:<10} {:<28} {:<40} {}\n", row.name, name_of(row.state),
                         to_rfc3339(row.started_at), row.target, row.error);

@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 #include "catalog/journal.h"
+#include "command/backup_soundness.h"
 #include "command/commands.h"
 #include "command/target_options.h"
 #include "os/system.h"
@@ -60,10 +61,12 @@ std::string what_next(const Proof& proof, bool paused) {
 Status run_restore_command(Context& context, const Options& options) {
   ArchiveSession session = TRY(open_fresh_archive(context));
   RestorePlan plan = TRY(make_plan(context, session, *options.target));
-  const Path directory = std::filesystem::absolute(options.into).lexically_normal();
+  Path directory = std::filesystem::absolute(options.into).lexically_normal();
+  if (!directory.has_filename()) directory = directory.parent_path();
   const std::string wished = options.name.empty() ? directory.filename().string() : options.name;
   context.say(render_text(plan, session.config.time_zone));
 
+  const std::string backup_id = plan.backup.id;
   const RestoreSetup setup{
       .files = *context.files,
       .clock = *context.clock,
@@ -75,6 +78,9 @@ Status run_restore_command(Context& context, const Options& options) {
       .superusers = likely_superusers(session.config),
       .plan = std::move(plan),
       .checksum_of = TRY(checksums_of(session.archive.catalog_path)),
+      .on_damage = damage_recorder(session.archive),
+      .on_backup_damage =
+          [&](const std::string& problem) { note_differing_bytes(session.archive, backup_id, problem); },
       .name = TRY(free_name(session.catalog, wished, directory)),
       .place = {directory, options.port},
       .pause = options.pause,
@@ -82,22 +88,23 @@ Status run_restore_command(Context& context, const Options& options) {
       .say = [&](const std::string& text) { context.say(text); },
   };
   // A restore that is refused leaves no trace: the place is asked before anything is written down.
-  TRY(check_place(*context.files, setup.plan, setup.archive, setup.place, setup.configured_bin));
+  TRY(check_place(*context.files, setup.plan, setup.archive, setup.place, setup.configured_bin,
+                  setup.config.settings));
   RestoreRow row = begun(setup);
   TRY(record_restore(*context.files, session.archive.layout, session.catalog, row));
   const auto progress = context.progress();
   const auto proof = run_restore(setup, *progress, context.stop);
   row.finished_at = context.clock->now();
+  const bool paused = proof && proof->stage == ProofStage::paused;
   row.state = !proof || !proof->holds() ? RestoreState::failed
-              : options.pause           ? RestoreState::paused
+              : paused                  ? RestoreState::paused
                                         : RestoreState::complete;
   if (proof) row.proof = to_line(to_json(*proof));
   if (!proof) row.error = proof.error().message;
   TRY(record_restore(*context.files, session.archive.layout, session.catalog, row));
   if (!proof) return tl::unexpected(proof.error());
 
-  context.answer(to_json(*proof),
-                 render_text(*proof) + (proof->holds() ? what_next(*proof, options.pause) : ""));
+  context.answer(to_json(*proof), render_text(*proof) + (proof->holds() ? what_next(*proof, paused) : ""));
   if (proof->holds()) return {};
   return fail(ErrorKind::mismatch,
               fmt::format("the restored cluster '{}' is not what was planned: {}", proof->name,
@@ -117,15 +124,20 @@ CommandSpec restore_command_spec() {
       .declare = [](CLI::App& app) -> Run {
         auto options = std::make_shared<Options>();
         options->target = add_target_options(app);
-        app.add_option("--into", options->into, "the new data directory: absent or empty")->required();
+        app.add_option("--into", options->into, "the new data directory: absent or empty")
+            ->required()
+            ->type_name("DIR")
+            ->transform(absolute_path());
         app.add_option("--port", options->port, "where the restored cluster listens")
             ->required()
             ->check(CLI::Range(1, 65535));
         app.add_option("--name", options->name, "how `clusters` calls it (else the directory's name)");
-        app.add_flag("--pause", options->pause,
-                     "stay at the stop, read-only; `clusters promote` opens it later");
+        auto* pause = app.add_flag("--pause", options->pause,
+                                   "stay at the stop, read-only; `clusters promote` opens it later");
+        // pg_checksums needs a server that was shut down.
         app.add_flag("--check-pages", options->check_pages,
-                     "run pg_checksums over the copy before handing it over");
+                     "run pg_checksums over the copy before handing it over")
+            ->excludes(pause);
         return [options](Context& context) { return run_restore_command(context, *options); };
       }};
 }

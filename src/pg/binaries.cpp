@@ -100,6 +100,21 @@ Result<ProgramVersion> program_version(const Path& program) {
   return *version;
 }
 
+Result<std::set<std::string>> known_settings(const Binaries& binaries) {
+  const Path program = binaries.program("postgres");
+  const Output output = TRY(run(Command{program, {"--describe-config"}, {}, "/"}, kVersionTimeout));
+  std::set<std::string> names;
+  for (const std::string_view line : split(output.out, '\n')) {
+    const std::string_view name = line.substr(0, line.find('\t'));
+    if (name.size() < line.size()) names.emplace(name);
+  }
+  if (!output.status.success() || names.empty()) {
+    return fail(ErrorKind::not_found, fmt::format("'{} --describe-config' gave no settings: {}",
+                                                  program.string(), trim(output.err)));
+  }
+  return names;
+}
+
 Result<Binaries> find_binaries(const BinarySearch& search) {
   std::vector<Path> places;
   if (!search.configured.empty()) {

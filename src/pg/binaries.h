@@ -1,5 +1,6 @@
 #pragma once
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,6 +26,10 @@ struct Binaries {
   int minor = 0;
   [[nodiscard]] Path program(const std::string& name) const { return directory / name; }
 };
+
+/// The names of all settings that this build of PostgreSQL may find in postgresql.conf, but for developers'
+/// own (those that postgresql.conf.sample leaves out) and extensions': `postgres --describe-config`.
+[[nodiscard]] Result<std::set<std::string>> known_settings(const Binaries& binaries);
 
 /// Where to look, in this order: `configured` and nowhere else; the Debian directories, newest first;
 /// `pg_config --bindir`; the directories of PATH.

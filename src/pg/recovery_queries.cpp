@@ -19,6 +19,9 @@ constexpr const char* kPrepared =
 constexpr const char* kUnlogged =
     "select count(*) from pg_class where relpersistence = 'u' and relkind in ('r', 'm')";
 
+constexpr const char* kOtherDatabases =
+    "select datname from pg_database where datallowconn and datname <> current_database() order by datname";
+
 constexpr const char* kCollations =
     "select datname, datcollversion, pg_database_collation_actual_version(oid) from pg_database "
     "where datcollversion is distinct from pg_database_collation_actual_version(oid) and datcollversion is "
@@ -53,14 +56,24 @@ Result<Curiosities> curiosities(Connection& connection) {
     found.prepared_transactions.push_back(fmt::format("{} in {}, prepared at {}", prepared.text(row, 0),
                                                       prepared.text(row, 1), prepared.text(row, 2)));
   }
-  const Rows unlogged = TRY(connection.query(kUnlogged));
-  found.unlogged_tables = static_cast<std::uint64_t>(unlogged.integer(0, 0));
+  found.unlogged_tables = TRY(unlogged_tables(connection));
   const Rows collations = TRY(connection.query(kCollations));
   for (int row = 0; row < collations.count(); ++row) {
     found.collations.push_back(fmt::format("database {}: recorded {}, here {}", collations.text(row, 0),
                                            collations.text(row, 1), collations.text(row, 2)));
   }
   return found;
+}
+
+Result<std::uint64_t> unlogged_tables(Connection& connection) {
+  return static_cast<std::uint64_t>(TRY(connection.query(kUnlogged)).integer(0, 0));
+}
+
+Result<std::vector<std::string>> other_databases(Connection& connection) {
+  const Rows rows = TRY(connection.query(kOtherDatabases));
+  std::vector<std::string> names;
+  for (int row = 0; row < rows.count(); ++row) names.push_back(rows.text(row, 0));
+  return names;
 }
 
 Status reload_settings(Connection& connection) {

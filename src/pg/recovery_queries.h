@@ -30,10 +30,15 @@ struct RecoveryState {
 /// Things that a person who looks into the copy should know: none of them is a defect of the restore.
 struct Curiosities {
   std::vector<std::string> prepared_transactions;  ///< "<gid> in <database>, prepared at <time>"
-  std::uint64_t unlogged_tables = 0;               ///< of the current database: they come back empty
+  std::uint64_t unlogged_tables = 0;               ///< they come back empty
   std::vector<std::string> collations;             ///< "<name>: recorded 2.31, here 2.36"
 };
+/// Of unlogged tables those of the connection's own database alone: see `unlogged_tables`.
 [[nodiscard]] Result<Curiosities> curiosities(Connection& connection);
+/// Those of the connection's database.
+[[nodiscard]] Result<std::uint64_t> unlogged_tables(Connection& connection);
+/// All that let somebody in, but for the connection's own.
+[[nodiscard]] Result<std::vector<std::string>> other_databases(Connection& connection);
 
 [[nodiscard]] Status reload_settings(Connection& connection);
 [[nodiscard]] Result<std::string> setting_value(Connection& connection, const std::string& name);

@@ -2,9 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <unistd.h>
+
 #include <chrono>
 
 #include "base/text.h"
+#include "os/process.h"
 #include "os/system.h"
 #include "pg/recovery_queries.h"
 
@@ -53,7 +56,60 @@ Status await_answer(const ClusterSetup& setup, RestoredServer& server, const std
   }
 }
 
+/// The restore that laid it down, or a promotion of it, still works on it.
+bool worked_on(const RestoreMarker& marker) {
+  if (marker.phase == RestorePhase::complete || marker.phase == RestorePhase::paused) return false;
+  const auto ticks = process_start_ticks(marker.pid);
+  return ticks && *ticks == marker.pid_start_ticks;
+}
+
+Result<FileLock> lock_cluster(const RestoredLayout& layout) {
+  return FileLock::take_directory(layout.data, fmt::format("a restore into '{}'", layout.data.string()));
+}
+
+Result<std::string> start_known(const ClusterSetup& setup, const RestoredLayout& layout,
+                                const RestoreMarker& marker, const std::stop_token& stop) {
+  RestoredServer server = TRY(server_of(setup, layout, marker));
+  if (!server.running()) {
+    if (!port_is_free(marker.port)) {
+      return fail(ErrorKind::conflict, fmt::format("port {} is taken on this host", marker.port),
+                  "Stop what listens there.");
+    }
+    TRY(make_socket_directory(marker.socket_directory));
+    TRY(server.start());
+  }
+  TRY(await_answer(setup, server, stop));
+  return server.psql();
+}
+
+/// What the copy says before its promotion. One that was promoted already, by a promotion that was cut short,
+/// is judged by its switch point, which stays; a paused one that was started again has forgotten the time of
+/// what it replayed before.
+Status ask(const ClusterSetup& setup, RestoredServer& server, Proof& proof) {
+  Connection connection = TRY(server.connect(setup.superusers));
+  TRY(ask_while_paused(connection, proof.expected, proof.reached));
+  if (!proof.reached.replay_lsn) {
+    proof.reached.promoted_without_pause = true;
+    proof.warnings.emplace_back("an earlier promotion was cut short; the switch point is the proof");
+  } else if (!proof.reached.last_transaction_time && proof.expected.last_transaction_time) {
+    proof.expected.last_transaction_time.reset();
+    proof.warnings.emplace_back(
+        "the server was started again since the pause, and no longer knows the time of the last transaction "
+        "replayed; the proof of the pause does");
+  }
+  return {};
+}
+
 }  // namespace
+
+RestoreRow as_it_is(FileSystem& files, RestoreRow row) {
+  if (row.state != RestoreState::running) return row;
+  const auto marker = read_marker(files, {row.directory});
+  if (marker && *marker && worked_on(**marker)) return row;
+  row.state = RestoreState::failed;
+  row.error = "the restore's process ended before the restore did";
+  return row;
+}
 
 std::string_view name_of(ClusterCondition condition) {
   switch (condition) {
@@ -82,17 +138,7 @@ Result<std::string> start_cluster(const ClusterSetup& setup, const Path& data_di
                 fmt::format("the restore of '{}' did not end (phase {})", marker.name, name_of(marker.phase)),
                 "Restore again into the same directory: it is wiped and begun anew.");
   }
-  RestoredServer server = TRY(server_of(setup, layout, marker));
-  if (!server.running()) {
-    if (!port_is_free(marker.port)) {
-      return fail(ErrorKind::conflict, fmt::format("port {} is taken on this host", marker.port),
-                  "Stop what listens there.");
-    }
-    TRY(make_socket_directory(setup.files, marker.socket_directory));
-    TRY(server.start());
-  }
-  TRY(await_answer(setup, server, stop));
-  return server.psql();
+  return start_known(setup, layout, marker, stop);
 }
 
 Status stop_cluster(const ClusterSetup& setup, const Path& data_directory) {
@@ -103,24 +149,28 @@ Status stop_cluster(const ClusterSetup& setup, const Path& data_directory) {
 
 Result<Proof> promote_cluster(const ClusterSetup& setup, const Path& data_directory, std::stop_token stop) {
   const RestoredLayout layout{data_directory};
+  const FileLock lock = TRY(lock_cluster(layout));
   RestoreMarker marker = TRY(marker_of(setup.files, layout));
-  if (marker.phase != RestorePhase::paused && marker.phase != RestorePhase::finishing) {
+  RestoredServer server = TRY(server_of(setup, layout, marker));
+  // Cut short while it was promoted, and not running any more: nobody can tell what reached the disk.
+  const bool again = marker.phase == RestorePhase::finishing && server.running();
+  if (marker.phase != RestorePhase::paused && !again) {
     return fail(ErrorKind::conflict,
                 fmt::format("'{}' is not paused (phase {})", marker.name, name_of(marker.phase)),
                 "Only a cluster restored with --pause can be promoted.");
   }
-  TRY(start_cluster(setup, data_directory, stop));
+  TRY(start_known(setup, layout, marker, stop));
   const std::string what = fmt::format("'{}'", layout.marker().string());
   Proof proof(TRY(parse_expectation(marker.expected, what)));
   proof.name = marker.name;
   proof.directory = data_directory.string();
   proof.target = marker.target;
   proof.port = marker.port;
-  RestoredServer server = TRY(server_of(setup, layout, marker));
-  {
-    Connection connection = TRY(server.connect(setup.superusers));
-    TRY(ask_while_paused(connection, proof.expected, proof.reached));
-  }
+  TRY(ask(setup, server, proof));
+  marker.phase = RestorePhase::finishing;
+  marker.pid = ::getpid();
+  marker.pid_start_ticks = process_start_ticks(marker.pid).value_or(0);
+  TRY(write_marker(setup.files, layout, marker));
   const FinishSetup finish{setup.files, setup.clock, layout, setup.superusers, setup.hba};
   TRY(promote_and_make_durable(finish, server, proof, stop));
   TRY(publish_proof_and_release(finish, server, proof));
@@ -134,17 +184,17 @@ Result<Proof> promote_cluster(const ClusterSetup& setup, const Path& data_direct
 Status remove_cluster(const ClusterSetup& setup, const Path& data_directory) {
   const RestoredLayout layout{data_directory};
   const RestoreMarker marker = TRY(marker_of(setup.files, layout));
-  if (auto server = server_of(setup, layout, marker)) {
-    TRY(server->stop("immediate"));
-  } else if (cluster_condition(setup.files, data_directory) == ClusterCondition::running) {
-    return tl::unexpected(server.error());
-  }
+  const FileLock lock = TRY(lock_cluster(layout));
+  TRY(RestoredServer({}, layout, marker.port, marker.socket_directory).stop("immediate"));
   // The mark goes last, so that a crash in between leaves a directory that is still known as ours.
   for (const DirectoryEntry& entry : TRY(setup.files.list(data_directory))) {
     const Path path = data_directory / entry.name;
     if (path != layout.marker()) TRY(setup.files.remove_tree(path));
   }
-  TRY(setup.files.remove_tree(layout.socket_directory()));
+  // Only where we would have put it: the mark is a file that anybody may have written into.
+  if (marker.socket_directory == layout.socket_directory().string()) {
+    TRY(setup.files.remove_tree(layout.socket_directory()));
+  }
   return setup.files.remove_tree(data_directory);
 }
 

@@ -12,6 +12,10 @@
 
 namespace walback {
 
+/// How many segments may wait in the spool for replay: 64, and of large ones no more than a gigabyte's worth,
+/// but two at least.
+[[nodiscard]] std::uint64_t segments_ahead(SegmentSize size);
+
 /// Keeps the spool filled with the plan's WAL, a bounded number of segments ahead of replay, in its own
 /// thread.
 ///
@@ -27,7 +31,9 @@ class Feeder {
     const RestorePlan& plan;
     Path spool;
     std::function<std::optional<std::uint32_t>(const PlannedSegment&)> checksum_of;
-    std::uint64_t ahead = 64;  ///< segments that may wait in the spool
+    /// Hears, in the feeder's thread, of a segment whose bytes are not those that were indexed.
+    std::function<void(const PlannedSegment&, const std::string& problem)> on_damage = {};
+    std::uint64_t ahead = segments_ahead(plan.identity.segment_size);  ///< may wait in the spool
   };
   explicit Feeder(Setup setup) : setup_(std::move(setup)) {}
   ~Feeder();
@@ -37,19 +43,25 @@ class Feeder {
   /// Lays the spool out (history files at once) and starts to feed.
   [[nodiscard]] Status start();
   [[nodiscard]] std::optional<Error> failure() const;
-  /// How many of the plan's segments PostgreSQL has taken.
+  /// How many of the plan's segments PostgreSQL has taken. Costs a look at what waits in the spool, never at
+  /// what went through it.
   [[nodiscard]] std::uint64_t served() const;
 
  private:
+  Status lay_out_histories(std::vector<std::string>& names);
   void feed(const std::stop_token& stop);
   Status place(const PlannedSegment& segment);
-  bool wait_for_room(const std::stop_token& stop, std::uint64_t placed);
+  Result<std::string> read_segment(const PlannedSegment& segment);
+  Status check_finished(const PlannedSegment& segment, const std::string& source, const std::string& bytes);
+  bool wait_for_room(const std::stop_token& stop);
   void fail_with(const Error& error);
 
   Setup setup_;
-  std::jthread thread_;
+  std::atomic<std::uint64_t> placed_ = 0;
+  std::uint64_t histories_ = 0;
   mutable std::mutex mutex_;
   std::optional<Error> failure_;
+  std::jthread thread_;
 };
 
 /// The text of <spool>/plan.

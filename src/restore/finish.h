@@ -24,10 +24,15 @@ struct FinishSetup {
 
 /// Leaves the pause, waits for the promotion, reads the new timeline's history and makes the copy durable, in
 /// this order: fsync=on, reload, a new session sees it, CHECKPOINT, syncfs on the file system, the parent
-/// directory. Fills `proof` (reached, differences, timings). A difference is not an error here: the caller
-/// writes the proof first.
+/// directory. Fills `proof` (reached, differences, timings). A stop request ends it (interrupted), wherever
+/// it is. A difference is not an error here: the caller writes the proof first.
 [[nodiscard]] Status promote_and_make_durable(const FinishSetup& setup, RestoredServer& server, Proof& proof,
                                               std::stop_token stop);
+
+/// The same for a copy that stays paused: fsync=on, reload, a new session sees it, a restartpoint, syncfs. It
+/// may be looked at for days; a power cut must not cost what the proof says is there.
+[[nodiscard]] Status keep_paused(const FinishSetup& setup, RestoredServer& server, Proof& proof,
+                                 std::stop_token stop);
 
 /// Writes the proof beside the copy, durably, and only then ends the quarantine: the hba lines of
 /// walback.yaml, reload.

@@ -1,10 +1,9 @@
 #include "restore/lay_base.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <mutex>
 
 #include "os/system.h"
 #include "restore/place.h"
@@ -14,10 +13,13 @@
 namespace walback {
 namespace {
 
-/// Of the base, but not of the copy: another server's identity, or a description that no longer fits.
-constexpr std::array<std::string_view, 8> kLeftOut = {
-    "backup_manifest", "postmaster.pid",       "postmaster.opts", "postgresql.conf",
-    "pg_hba.conf",     "postgresql.auto.conf", "standby.signal",  "recovery.signal"};
+/// Of the base, but not of the copy: another server's identity, a description that no longer fits, and what
+/// an earlier restore left in a cluster that was then backed up: its mark would say that this one is
+/// complete.
+constexpr std::array<std::string_view, 12> kLeftOut = {
+    "backup_manifest",      "postmaster.pid",     "postmaster.opts",      "postgresql.conf",
+    "pg_hba.conf",          "standby.signal",     "postgresql.auto.conf", "recovery.signal",
+    "walback-restore.json", "walback-proof.json", "postgresql.conf.base", "walback"};
 
 bool left_out(const Path& relative) {
   return std::find(kLeftOut.begin(), kLeftOut.end(), relative.string()) != kLeftOut.end();
@@ -42,24 +44,23 @@ SettingsFloor floor_of(const RestorePlan& plan, const ControlData& control) {
 }
 
 Status copy_base(const BaseInput& input, Progress& progress, const std::stop_token& stop) {
+  // PostgreSQL refuses a data directory that others may enter, and nobody shall look in meanwhile.
+  TRY(input.files.set_mode(input.layout.data, 0700));
   std::atomic<std::uint64_t> copied = 0;
+  std::mutex showing;  // the copy asks from all of its threads
   const CopyTreeOptions options{
       .threads = input.config.jobs == 0 ? core_count() : input.config.jobs,
       .on_bytes = [&](std::uint64_t bytes) { copied += bytes; },
       .skip = left_out,
       .stop =
           [&] {
-            progress.report({"base backup", copied, input.plan.backup.size_bytes, ""});
+            const std::unique_lock lock(showing, std::try_to_lock);
+            if (lock) progress.report({"base backup", copied, input.plan.backup.size_bytes, ""});
             return stop.stop_requested();
           }};
   TRY(copy_tree(input.files, input.from, input.layout.data, options));
   progress.finish();
-  // PostgreSQL refuses a data directory that others may enter.
-  if (::chmod(input.layout.data.c_str(), 0700) != 0) {
-    return fail(ErrorKind::conflict,
-                "'" + input.layout.data.string() + "' cannot be made private (mode 0700)");
-  }
-  return {};
+  return input.files.set_mode(input.layout.data, 0700);
 }
 
 Result<std::vector<std::string>> write_settings(const BaseInput& input) {
@@ -72,9 +73,11 @@ Result<std::vector<std::string>> write_settings(const BaseInput& input) {
       .floor = floor_of(input.plan, input.control),
       .track_commit_timestamp = input.control.track_commit_timestamp,
       .overrides = input.config.settings,
+      .known = TRY(known_settings(input.binaries)),
       .listen_addresses = input.config.listen_addresses,
       .port = input.port,
       .socket_directory = input.layout.socket_directory().string(),
+      .segment_bytes = input.plan.identity.segment_size.bytes(),
   });
   if (!base_conf.empty()) TRY(files.write(data / "postgresql.conf.base", base_conf));
   TRY(files.write(data / "postgresql.conf", settings.postgresql_conf));
@@ -85,7 +88,9 @@ Result<std::vector<std::string>> write_settings(const BaseInput& input) {
       .target = input.plan.stop.lsn,
       .inclusive = input.plan.stop.inclusive,
       .timeline = input.plan.timeline,
-      .max_wal_size_mb = wal_allowance_mb(input.plan.wal_bytes, TRY(files.space(data)).available_bytes),
+      .max_wal_size_mb =
+          std::max(wal_allowance_mb(input.plan.wal_bytes, TRY(files.space(data)).available_bytes),
+                   5 * (input.plan.identity.segment_size.bytes() >> 20)),
   };
   TRY(files.write(data / "postgresql.auto.conf", recovery_auto_conf(recovery)));
   TRY(files.write(data / "recovery.signal", ""));
@@ -109,7 +114,7 @@ std::string restore_command(const Path& fetch_program, const Path& spool) {
 Result<std::vector<std::string>> lay_base(const BaseInput& input, Progress& progress, std::stop_token stop) {
   TRY(copy_base(input, progress, stop));
   TRY(input.files.create_directories(input.layout.own()));
-  TRY(make_socket_directory(input.files, input.layout.socket_directory()));
+  TRY(make_socket_directory(input.layout.socket_directory()));
   TRY(input.files.copy_file(input.fetch_program, input.layout.own() / "walback-fetch"));
   return write_settings(input);
 }

@@ -18,6 +18,7 @@ struct BaseInput {
   const RestoredLayout& layout;
   const RestorePlan& plan;
   const ControlData& control;
+  const Binaries& binaries;
   const Config::Restore& config;
   Path fetch_program;
   std::uint16_t port = 0;

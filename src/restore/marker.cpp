@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 
 #include <array>
-#include <functional>
 
+#include "base/crc32c.h"
 #include "base/text.h"
 
 namespace walback {
@@ -33,7 +33,10 @@ std::string_view name_of(RestorePhase phase) {
 Path RestoredLayout::socket_directory() const {
   Path beside = own() / "socket";
   if (beside.native().size() <= kLongestSocketDirectory) return beside;
-  return fmt::format("/tmp/walback-{:016x}", std::hash<std::string>{}(data.native()));
+  // Not std::hash: another build must find the same.
+  const std::string& name = data.native();
+  return fmt::format("/tmp/walback-{:08x}{:08x}", crc32c(name),
+                     crc32c(std::string(name.rbegin(), name.rend())));
 }
 
 Json to_json(const RestoreMarker& marker) {

@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "os/process.h"
 #include "os/system.h"
+#include "restore/feeder.h"
 #include "restore/restored_settings.h"
 
 namespace walback {
@@ -16,13 +17,25 @@ namespace {
 constexpr std::uint64_t kMegabyte = 1U << 20;
 /// Replayed WAL stays in pg_wal until a restartpoint; without one a restore is faster. This bounds it.
 constexpr std::uint64_t kWalKept = 8ULL << 30;
-constexpr std::uint64_t kSpoolAhead = 64;  ///< segments
 constexpr std::uint64_t kAir = 64 * kMegabyte;
 
 struct Fault {
   ErrorKind kind;
   std::string text, hint;
 };
+
+/// A copy inside the archive or inside another cluster would be in the way of those who work there.
+void check_surroundings(FileSystem& files, const Path& directory, const ArchiveLayout& archive,
+                        std::vector<Fault>& faults) {
+  for (Path parent = directory; parent.has_relative_path(); parent = parent.parent_path()) {
+    const bool in_archive = parent == archive.root;
+    if (!in_archive && (parent == directory || !exists(files, parent / "PG_VERSION"))) continue;
+    return faults.push_back({ErrorKind::conflict,
+                             fmt::format("'{}' lies inside {} '{}'", directory.string(),
+                                         in_archive ? "the archive" : "the data directory", parent.string()),
+                             "Name a directory outside of it."});
+  }
+}
 
 void check_directory(FileSystem& files, const Path& directory, PlaceReport& report,
                      std::vector<Fault>& faults) {
@@ -83,32 +96,63 @@ void check_room(FileSystem& files, const RestorePlan& plan, const Path& director
   }
 }
 
-void check_libraries(FileSystem& files, const Path& base, PlaceReport& report, std::vector<Fault>& faults) {
-  std::string libraries;
+/// What the copy will preload: the base's list, or walback.yaml's in its place. A session's libraries count
+/// too: without them nobody could connect.
+std::vector<std::string> preloaded(FileSystem& files, const Path& base,
+                                   const std::map<std::string, std::string>& settings) {
+  std::map<std::string, std::string> lists{{"shared_preload_libraries", ""},
+                                           {"session_preload_libraries", ""}};
   for (const char* name : {"postgresql.conf", "postgresql.auto.conf"}) {
     const auto text = files.read(base / name);
     for (const ConfLine& setting : text ? parse_settings(*text) : std::vector<ConfLine>{}) {
-      if (setting.name == "shared_preload_libraries") libraries = setting.value;
+      if (const auto list = lists.find(setting.name); list != lists.end()) list->second = setting.value;
     }
   }
-  for (const std::string_view part : split(libraries, ',')) {
-    std::string library(trim(part));
-    if (library.empty()) continue;
-    report.preload_libraries.push_back(library);
+  std::vector<std::string> libraries;
+  for (const auto& [name, value] : lists) {
+    const auto own = settings.find(name);
+    for (std::string& library : libraries_of(own == settings.end() ? value : own->second)) {
+      libraries.push_back(std::move(library));
+    }
+  }
+  return libraries;
+}
+
+void check_libraries(FileSystem& files, const Path& base, const std::map<std::string, std::string>& settings,
+                     PlaceReport& report, std::vector<Fault>& faults) {
+  const Path directory = report.binaries.directory.parent_path() / "lib";
+  report.preload_libraries = preloaded(files, base, settings);
+  // PostgreSQL's own library is where all of them are: without it this is another layout, and nobody can
+  // tell.
+  if (!exists(files, directory / "plpgsql.so")) return;
+  for (std::string library : report.preload_libraries) {
     if (library.starts_with("$libdir/")) library = library.substr(8);
-    const Path file = report.binaries.directory.parent_path() / "lib" / (library + ".so");
-    if (!exists(files, file)) {
-      faults.push_back(
-          {ErrorKind::not_found,
-           fmt::format("the base backup preloads '{}', which is not installed here: '{}' is missing", library,
-                       file.string()),
-           "Install the extension's package, or set restore.settings.shared_preload_libraries in "
-           "walback.yaml without it."});
+    const Path file = directory / (library.ends_with(".so") ? library : library + ".so");
+    if (exists(files, file)) continue;
+    faults.push_back(
+        {ErrorKind::not_found,
+         fmt::format("the base backup preloads '{}', which is not installed here: '{}' is missing", library,
+                     file.string()),
+         "Install the extension's package, or set restore.settings.shared_preload_libraries in walback.yaml "
+         "without it."});
+  }
+}
+
+/// Whatever stands under a link would be shared with the cluster that the base was taken of.
+void check_links(FileSystem& files, const Path& base, std::vector<Fault>& faults) {
+  for (const Path& directory : {base, base / "pg_tblspc"}) {
+    const auto entries = files.list(directory);
+    for (const DirectoryEntry& entry : entries ? *entries : std::vector<DirectoryEntry>{}) {
+      if (entry.kind != FileKind::symlink) continue;
+      faults.push_back({ErrorKind::conflict,
+                        fmt::format("the base backup has a link where its own files should be: '{}'",
+                                    (directory / entry.name).string()),
+                        "A copy of it would share what it points to; take another base backup."});
     }
   }
 }
 
-void check_binaries(FileSystem& files, const RestorePlan& plan, const Path& base, const Path& configured_bin,
+void check_binaries(const RestorePlan& plan, const Path& base, const Path& configured_bin,
                     PlaceReport& report, std::vector<Fault>& faults) {
   const int major = static_cast<int>(plan.backup.server_version_num / 10000);
   const auto binaries = find_binaries(configured_bin, major);
@@ -133,7 +177,6 @@ void check_binaries(FileSystem& files, const RestorePlan& plan, const Path& base
                                   control->catalog_version, major, binaries->directory.string(), expected),
                       "It was made by a development version; restore it with the binaries that made it."});
   }
-  check_libraries(files, base, report, faults);
 }
 
 }  // namespace
@@ -153,7 +196,8 @@ std::uint32_t released_catalog_version(int major) {
 
 std::uint64_t bytes_needed(const RestorePlan& plan) {
   const std::uint64_t segment = plan.identity.segment_size.bytes();
-  const std::uint64_t spool = std::min(plan.segment_count, kSpoolAhead) * segment;
+  const std::uint64_t spool =
+      std::min(plan.segment_count, segments_ahead(plan.identity.segment_size)) * segment;
   return plan.backup.size_bytes + std::min(plan.wal_bytes, kWalKept) + spool + kAir;
 }
 
@@ -163,17 +207,23 @@ std::uint64_t wal_allowance_mb(std::uint64_t wal_bytes, std::uint64_t available_
 }
 
 Result<PlaceReport> check_place(FileSystem& files, const RestorePlan& plan, const ArchiveLayout& archive,
-                                const Place& place, const Path& configured_bin) {
+                                const Place& place, const Path& configured_bin,
+                                const std::map<std::string, std::string>& settings) {
   PlaceReport report;
   std::vector<Fault> faults;
+  const Path base = archive.backup(plan.backup.id);
+  check_surroundings(files, place.directory, archive, faults);
   check_directory(files, place.directory, report, faults);
   // The server of an unfinished restore of ours is stopped before the port is needed.
-  if (report.occupancy == Occupancy::vacant && !port_is_free(place.port)) {
+  const bool ours = report.unfinished && report.unfinished->port == place.port;
+  if (!ours && !port_is_free(place.port)) {
     faults.push_back({ErrorKind::conflict, fmt::format("port {} is taken on this host", place.port),
                       "Choose another one with --port."});
   }
   check_room(files, plan, place.directory, report, faults);
-  check_binaries(files, plan, archive.backup(plan.backup.id), configured_bin, report, faults);
+  check_links(files, base, faults);
+  check_binaries(plan, base, configured_bin, report, faults);
+  if (!report.binaries.directory.empty()) check_libraries(files, base, settings, report, faults);
   if (faults.empty()) return report;
   std::vector<std::string> texts, hints;
   for (const Fault& fault : faults) {

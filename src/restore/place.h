@@ -1,4 +1,5 @@
 #pragma once
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -36,9 +37,12 @@ struct PlaceReport {
 /// Every fault at once, a line each: kind conflict for the directory and the port, disk_full for room,
 /// not_found for binaries or libraries; of several kinds the first counts. A finished restored cluster, a
 /// paused one and anything that is not ours are refused.
+/// So is a directory inside the archive or inside another data directory. `settings` are walback.yaml's for
+/// the restored cluster: they may name other libraries to preload.
 [[nodiscard]] Result<PlaceReport> check_place(FileSystem& files, const RestorePlan& plan,
                                               const ArchiveLayout& archive, const Place& place,
-                                              const Path& configured_bin);
+                                              const Path& configured_bin,
+                                              const std::map<std::string, std::string>& settings);
 
 /// Bytes a restore needs where it builds: the base, the WAL that stays in pg_wal until the first checkpoint
 /// (at most kWalKept), the spool ahead of replay, and a little air.

@@ -87,6 +87,12 @@ std::vector<std::string> differences(const Expectation& expected, const Reached&
   return found;
 }
 
+void Proof::compare(ProofStage at) {
+  stage = at;
+  differences = walback::differences(expected, reached, at);
+  compared = true;
+}
+
 Status ask_while_paused(Connection& connection, const Expectation& expected, Reached& reached) {
   const ServerIdentity identity = TRY(server_identity(connection));
   reached.system_identifier = identity.system_identifier;

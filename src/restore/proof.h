@@ -38,8 +38,10 @@ struct Expectation {
 /// What the copy says. What could not be asked is nothing: `promoted_without_pause` explains why.
 struct Reached {
   std::uint64_t system_identifier = 0;
-  bool promoted_without_pause = false;  ///< hot standby never came up (overflowed subtransactions)
-  std::optional<TimelineId> timeline;   ///< that the new one was forked from; known after the promotion alone
+  /// It could not be asked at the stop: hot standby never came up (overflowed subtransactions), or an earlier
+  /// promotion was cut short.
+  bool promoted_without_pause = false;
+  std::optional<TimelineId> timeline;  ///< that the new one was forked from; known after the promotion alone
   std::optional<Lsn> replay_lsn;
   std::optional<Timestamp> last_transaction_time;
   std::optional<TransactionStatus> last_commit, next_commit;
@@ -66,6 +68,7 @@ struct Proof {
   std::string backup_id;
   Expectation expected;
   Reached reached;
+  bool compared = false;  ///< a copy that was never asked proves nothing
   std::vector<std::string> differences;
   Curiosities curiosities;
   std::vector<std::string> dropped_settings;
@@ -74,7 +77,9 @@ struct Proof {
   std::uint64_t wal_bytes = 0, wal_segments = 0, base_bytes = 0;
   Timestamp written_at;
 
-  [[nodiscard]] bool holds() const { return differences.empty(); }
+  /// Holds what was reached against what was expected.
+  void compare(ProofStage at);
+  [[nodiscard]] bool holds() const { return compared && differences.empty(); }
 };
 [[nodiscard]] Json to_json(const Proof& proof);
 /// For a person: what was promised, what was reached, how long it took, what to know.

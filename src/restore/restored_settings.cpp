@@ -18,68 +18,97 @@ std::string lower(std::string_view text) {
   return result;
 }
 
-/// The value from its first character on: quoted ('' and \' are quotes inside) or up to a blank or a comment.
+char unescaped(char c) {
+  switch (c) {
+    case 'b':
+      return '\b';
+    case 'f':
+      return '\f';
+    case 'n':
+      return '\n';
+    case 'r':
+      return '\r';
+    case 't':
+      return '\t';
+    default:
+      return c;
+  }
+}
+
+/// The value from its first character on: quoted ('' is a quote inside, a backslash escapes as in C but for
+/// octal digits, which nobody writes) or up to a blank or a comment.
 std::string read_value(std::string_view text) {
   if (!text.starts_with('\'')) return std::string(text.substr(0, text.find_first_of(" \t#")));
   std::string value;
   for (std::size_t i = 1; i < text.size(); ++i) {
-    const bool escaped = (text[i] == '\\' || text[i] == '\'') && i + 1 < text.size() && text[i + 1] == '\'';
-    if (escaped) {
-      ++i;
-    } else if (text[i] == '\'') {
+    if (text[i] == '\\' && i + 1 < text.size()) {
+      value += unescaped(text[++i]);
+    } else if (text[i] != '\'') {
+      value += text[i];
+    } else if (i + 1 < text.size() && text[i + 1] == '\'') {
+      value += text[++i];
+    } else {
       break;
-    } else if (text[i] == '\\' && i + 1 < text.size()) {
-      ++i;
     }
-    value += text[i];
   }
   return value;
 }
 
-/// Why a setting of the base must not follow the copy, or nothing. First the families, then single names.
+/// Why a setting must not follow the copy. `always`: not from walback.yaml either, because it could reach out
+/// of the copy, or make a proof untrue.
 struct Rule {
   std::string_view pattern;  ///< a whole name, or a prefix that ends in '*'
   std::string_view reason;
+  bool always = false;
 };
 constexpr std::array kDropped = {
-    Rule{"include*", "another file"},
-    Rule{"recovery_*", "recovery is walback's"},
-    Rule{"restore_command", "recovery is walback's"},
-    Rule{"archive_*", "archiving"},
-    Rule{"promote_trigger_file", "recovery is walback's"},
-    Rule{"primary_*", "replication"},
-    Rule{"synchronous_standby_names", "replication"},
+    Rule{"include*", "another file", true},
+    Rule{"recovery_*", "recovery is walback's", true},
+    Rule{"restore_command", "recovery is walback's", true},
+    Rule{"promote_trigger_file", "recovery is walback's", true},
+    Rule{"trigger_file", "recovery is walback's", true},
+    Rule{"archive_*", "archiving", true},
+    Rule{"primary_*", "replication", true},
+    Rule{"synchronous_standby_names", "replication", true},
+    Rule{"synchronized_standby_slots", "replication", true},
+    Rule{"sync_replication_slots", "replication", true},
+    Rule{"hot_standby*", "replication", true},
     Rule{"synchronous_commit", "replication"},
-    Rule{"synchronized_standby_slots", "replication"},
-    Rule{"sync_replication_slots", "replication"},
-    Rule{"hot_standby*", "replication"},
-    Rule{"max_logical_replication_workers", "subscriptions"},
-    Rule{"listen_addresses", "listening"},
-    Rule{"port", "listening"},
-    Rule{"unix_socket_*", "listening"},
-    Rule{"bonjour*", "listening"},
-    Rule{"cluster_name", "identity"},
-    Rule{"data_directory", "a path of the primary's host"},
-    Rule{"hba_file", "a path of the primary's host"},
-    Rule{"ident_file", "a path of the primary's host"},
-    Rule{"external_pid_file", "a path of the primary's host"},
+    Rule{"wal_keep_size", "replication"},
+    Rule{"max_slot_wal_keep_size", "replication"},
+    Rule{"max_standby_*", "replication"},
+    Rule{"max_logical_replication_workers", "subscriptions", true},
+    Rule{"listen_addresses", "listening", true},
+    Rule{"port", "listening", true},
+    Rule{"unix_socket_*", "listening", true},
+    Rule{"bonjour*", "listening", true},
+    Rule{"data_directory", "a path of the primary's host", true},
+    Rule{"hba_file", "a path of the primary's host", true},
+    Rule{"ident_file", "a path of the primary's host", true},
+    Rule{"external_pid_file", "a path of the primary's host", true},
+    Rule{"dynamic_library_path", "a path of the primary's host"},
     Rule{"ssl*", "keys of the primary's host"},
     Rule{"krb_server_keyfile", "keys of the primary's host"},
-    Rule{"logging_collector", "the copy logs to its own file"},
-    Rule{"log_destination", "the copy logs to its own file"},
+    Rule{"cluster_name", "identity"},
+    Rule{"logging_collector", "the copy logs to its own file", true},
+    Rule{"log_destination", "the copy logs to its own file", true},
     Rule{"log_directory", "the copy logs to its own file"},
     Rule{"syslog_*", "the copy logs to its own file"},
     Rule{"shared_buffers", "sized for the primary's host"},
-    Rule{"huge_pages*", "sized for the primary's host"},
+    Rule{"huge_page*", "sized for the primary's host"},
     Rule{"min_dynamic_shared_memory", "sized for the primary's host"},
-    Rule{"fsync", "durability is walback's"},
-    Rule{"full_page_writes", "durability is walback's"},
-    Rule{"wal_level", "durability is walback's"},
+    Rule{"fsync", "durability is walback's", true},
+    Rule{"full_page_writes", "durability is walback's", true},
+    Rule{"wal_level", "durability is walback's", true},
+    Rule{"data_directory_mode", "durability is walback's", true},
     Rule{"max_wal_size", "checkpoints are walback's"},
     Rule{"min_wal_size", "checkpoints are walback's"},
     Rule{"checkpoint_timeout", "checkpoints are walback's"},
-    Rule{"cron.*", "jobs"},
-    Rule{"pg_partman_bgw.*", "jobs"},
+    Rule{"zero_damaged_pages", "it would hide damage", true},
+    Rule{"ignore_checksum_failure", "it would hide damage", true},
+    Rule{"ignore_invalid_pages", "it would hide damage", true},
+    Rule{"cron.*", "jobs", true},
+    Rule{"pg_partman_bgw.*", "jobs", true},
 };
 
 /// Libraries whose background workers would start jobs in the copy.
@@ -91,32 +120,50 @@ bool matches(std::string_view pattern, std::string_view name) {
   return name == pattern;
 }
 
-std::string_view reason_to_drop(const ConfLine& setting) {
+const Rule* rule_for(const std::string& name) {
   for (const Rule& rule : kDropped) {
-    if (matches(rule.pattern, setting.name)) return rule.reason;
+    if (matches(rule.pattern, name)) return &rule;
   }
+  return nullptr;
+}
+
+bool names_libraries(const std::string& name) {
+  return name == "shared_preload_libraries" || name == "session_preload_libraries" ||
+         name == "local_preload_libraries";
+}
+
+std::string_view reason_to_drop(const ConfLine& setting, const std::set<std::string>& known) {
   if (setting.name.empty()) return "not a setting";
-  if (setting.value.starts_with('/')) return "a path of the primary's host";
+  if (const Rule* rule = rule_for(setting.name)) return rule->reason;
+  const bool custom = setting.name.find('.') != std::string::npos;
+  if (!known.empty() && !custom && !known.contains(setting.name)) return "this server does not know it";
+  // A library's path is asked for where the place is checked.
+  if (setting.value.starts_with('/') && !names_libraries(setting.name)) return "a path of the primary's host";
   return {};
 }
 
-std::string without_jobs(const std::string& libraries, std::vector<std::string>& dropped) {
-  std::vector<std::string> kept;
-  for (const std::string_view part : split(libraries, ',')) {
-    const std::string library(trim(part));
-    if (library.empty()) continue;
-    if (std::find(kJobLibraries.begin(), kJobLibraries.end(), library) != kJobLibraries.end()) {
-      dropped.push_back(fmt::format("shared_preload_libraries: {} (jobs)", library));
-    } else {
-      kept.push_back(library);
-    }
+bool starts_jobs(std::string_view library) {
+  if (const auto slash = library.rfind('/'); slash != std::string_view::npos)
+    library.remove_prefix(slash + 1);
+  if (library.ends_with(".so")) library.remove_suffix(3);
+  return std::find(kJobLibraries.begin(), kJobLibraries.end(), library) != kJobLibraries.end();
+}
+
+std::vector<std::string> all_libraries(std::string_view list) {
+  std::vector<std::string> libraries;
+  for (std::string_view part : split(list, ',')) {
+    part = trim(part);
+    if (part.size() >= 2 && part.starts_with('"') && part.ends_with('"'))
+      part = part.substr(1, part.size() - 2);
+    if (!part.empty()) libraries.emplace_back(part);
   }
-  return join(kept, ", ");
+  return libraries;
 }
 
 using Settings = std::map<std::string, std::string>;
 
 void raise(Settings& settings, const std::string& name, std::int32_t floor) {
+  // A value that is no plain number ('1e2', '0x64') is legal, and pg_control knows what it came to.
   const auto own = settings.find(name);
   const std::uint64_t value = own == settings.end() ? 0 : parse_decimal(own->second).value_or(0);
   settings[name] =
@@ -157,31 +204,78 @@ std::vector<ConfLine> parse_settings(std::string_view text) {
 std::string render_setting(std::string_view name, std::string_view value) {
   std::string quoted;
   for (const char c : value) {
+    if (c == '\n' || c == '\r') {
+      // A line break ends the setting, whatever the quotes say.
+      quoted += c == '\n' ? "\\n" : "\\r";
+      continue;
+    }
     if (c == '\'' || c == '\\') quoted += c;
     quoted += c;
   }
   return fmt::format("{} = '{}'\n", name, quoted);
 }
 
-RestoredSettings restored_settings(const RestoredSettingsInput& input) {
-  RestoredSettings result;
+std::vector<std::string> libraries_of(std::string_view list) {
+  std::vector<std::string> kept = all_libraries(list);
+  std::erase_if(kept, starts_jobs);
+  return kept;
+}
+
+namespace {
+
+std::string shown(const ConfLine& setting) {
+  return setting.name.empty() ? setting.value : setting.name + " = '" + setting.value + "'";
+}
+
+Settings keep_of_base(const RestoredSettingsInput& input, std::vector<std::string>& dropped) {
   Settings kept;
   std::vector<ConfLine> base = parse_settings(input.base_conf);
   for (ConfLine& setting : parse_settings(input.base_auto_conf)) base.push_back(std::move(setting));
   for (const ConfLine& setting : base) {
-    if (const std::string_view reason = reason_to_drop(setting); !reason.empty()) {
-      const std::string what =
-          setting.name.empty() ? setting.value : setting.name + " = '" + setting.value + "'";
-      result.dropped.push_back(fmt::format("{} ({})", what, reason));
+    if (const std::string_view reason = reason_to_drop(setting, input.known); !reason.empty()) {
+      dropped.push_back(fmt::format("{} ({})", shown(setting), reason));
     } else {
       kept[setting.name] = setting.value;
     }
   }
-  if (const auto libraries = kept.find("shared_preload_libraries"); libraries != kept.end()) {
-    libraries->second = without_jobs(libraries->second, result.dropped);
+  return kept;
+}
+
+void apply_overrides(const RestoredSettingsInput& input, Settings& kept, std::vector<std::string>& dropped) {
+  for (const auto& [written, value] : input.overrides) {
+    const ConfLine setting{lower(written), value};
+    if (const Rule* rule = rule_for(setting.name); rule != nullptr && rule->always) {
+      dropped.push_back(fmt::format("{} of walback.yaml ({})", shown(setting), rule->reason));
+    } else {
+      kept[setting.name] = setting.value;
+    }
   }
+}
+
+/// Whoever names them: no job starts in the copy.
+void leave_out_jobs(Settings& kept, std::vector<std::string>& dropped) {
+  const auto found = kept.find("shared_preload_libraries");
+  if (found == kept.end()) return;
+  for (const std::string& library : all_libraries(found->second)) {
+    if (starts_jobs(library)) dropped.push_back(fmt::format("shared_preload_libraries: {} (jobs)", library));
+  }
+  std::vector<std::string> quoted;
+  for (const std::string& library : libraries_of(found->second)) quoted.push_back('"' + library + '"');
+  found->second = join(quoted, ", ");
+}
+
+}  // namespace
+
+RestoredSettings restored_settings(const RestoredSettingsInput& input) {
+  RestoredSettings result;
+  Settings kept = keep_of_base(input, result.dropped);
   kept.try_emplace("shared_buffers", "256MB");
-  for (const auto& [name, value] : input.overrides) kept[name] = value;
+  // As initdb chooses them: PostgreSQL does not start where they hold fewer than two segments.
+  const std::uint64_t segment_mb = std::max<std::uint64_t>(input.segment_bytes >> 20, 1);
+  kept["min_wal_size"] = std::to_string(5 * segment_mb) + "MB";
+  kept["max_wal_size"] = std::to_string(64 * segment_mb) + "MB";
+  apply_overrides(input, kept, result.dropped);
+  leave_out_jobs(kept, result.dropped);
   apply_floor(kept, input.floor);
   if (input.track_commit_timestamp) kept["track_commit_timestamp"] = "on";
 
@@ -194,7 +288,6 @@ RestoredSettings restored_settings(const RestoredSettingsInput& input) {
   kept["wal_level"] = "replica";
   kept["max_logical_replication_workers"] = "0";
   kept["synchronous_standby_names"] = "";
-  kept["recovery_min_apply_delay"] = "0";
   kept["logging_collector"] = "off";
 
   result.postgresql_conf =
@@ -215,16 +308,20 @@ std::string recovery_auto_conf(const RecoverySettings& recovery) {
       {"recovery_target_inclusive", recovery.inclusive ? "on" : "off"},
       {"recovery_target_timeline", std::to_string(recovery.timeline.value)},
       {"recovery_target_action", "pause"},
+      {"recovery_min_apply_delay", "0"},
       // Not yet precious: a crash only means that the restore begins again. Without fsync the initial sync of
       // the data directory is left out too.
-      {"fsync", "off"},
-      {"full_page_writes", "off"},
+      {"fsync", recovery.fsync ? "on" : "off"},
+      {"full_page_writes", recovery.fsync ? "on" : "off"},
       {"synchronous_commit", "off"},
       // As few restartpoints as the disk allows: they write out what the end-of-recovery checkpoint writes
       // anyway.
       {"checkpoint_timeout", "1d"},
       {"max_wal_size", std::to_string(recovery.max_wal_size_mb) + "MB"},
       {"autovacuum", "off"},
+      // Why it ended must be in its log, in words that are looked for.
+      {"lc_messages", "C"},
+      {"log_min_messages", "warning"},
   };
   std::string text = "# Written by walback for the time of the restore; emptied when it is finished.\n";
   for (const auto& [name, value] : lines) text += render_setting(name, value);

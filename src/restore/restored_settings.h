@@ -1,6 +1,7 @@
 #pragma once
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,16 +37,23 @@ struct RestoredSettingsInput {
   /// the WAL to be replayed. Below them PostgreSQL pauses before the target, or does not start.
   SettingsFloor floor;
   bool track_commit_timestamp = false;
-  std::map<std::string, std::string> overrides;  ///< `restore.settings` of walback.yaml: they win
+  /// `restore.settings` of walback.yaml: they win over the base, and cannot undo what keeps the copy safe.
+  std::map<std::string, std::string> overrides;
+  /// Every setting that the server build knows; empty: not known. One that it does not know would keep it
+  /// from starting (a base of a newer minor version). Names with a dot are always allowed.
+  std::set<std::string> known;
   std::string listen_addresses;
   std::uint16_t port = 0;
   std::string socket_directory;
+  std::uint64_t segment_bytes = 16U << 20;  ///< min_wal_size and max_wal_size must hold two segments
 };
 
 struct RestoredSettings {
   std::string postgresql_conf;       ///< the copy's own, for as long as it lives
   std::vector<std::string> dropped;  ///< "archive_command = '…' (archiving)", for the log and the proof
 };
+/// The libraries that a list setting names, unquoted; those that would start jobs in the copy left out.
+[[nodiscard]] std::vector<std::string> libraries_of(std::string_view list);
 [[nodiscard]] RestoredSettings restored_settings(const RestoredSettingsInput& input);
 
 /// Where recovery stops, as PostgreSQL's settings name it.
@@ -55,6 +63,7 @@ struct RecoverySettings {
   bool inclusive = true;
   TimelineId timeline;
   std::uint64_t max_wal_size_mb = 1024;  ///< as much WAL as may pile up before a restartpoint
+  bool fsync = false;                    ///< on for a copy that stays paused: somebody keeps it
 };
 /// postgresql.auto.conf while the copy is not yet precious: the recovery target, and settings that trade
 /// crash safety for speed, because a crash only means that the restore begins again. It is emptied when the

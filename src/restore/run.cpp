@@ -13,10 +13,23 @@
 #include "restore/finish.h"
 #include "restore/lay_base.h"
 #include "restore/restored_server.h"
+#include "restore/verify_base.h"
 #include "restore/watch_replay.h"
 
 namespace walback {
 namespace {
+
+/// pg_checksums names every bad page: some are enough.
+std::string first_lines(std::string_view text) {
+  constexpr std::size_t kMost = 5;
+  std::vector<std::string> lines;
+  const auto all = split(trim(text), '\n');
+  for (const std::string_view line : all) {
+    if (lines.size() < kMost) lines.emplace_back(trim(line));
+  }
+  if (all.size() > kMost) lines.push_back(fmt::format("and {} more lines", all.size() - kMost));
+  return join(lines, "; ");
+}
 
 /// One restore, phase after phase. Its destructor is the promise that no server is left running after a
 /// failure.
@@ -42,18 +55,28 @@ class Restore {
   Result<Proof> run() {
     const auto lock = TRY(take_place());
     TRY(lay_base());
-    TRY(recover());
-    if (!setup_.pause && proof_.holds()) TRY(promote());
-    if (setup_.check_pages && proof_.holds() && !setup_.pause) TRY(check_pages());
+    const ReplayEnd end = TRY(recover());
+    TRY(finish_verification());
+    if (end == ReplayEnd::promoted || (!setup_.pause && proof_.holds())) {
+      TRY(promote());
+    } else if (proof_.holds()) {
+      TRY(keep_paused(finish_, *server_, proof_, stop_));
+    }
+    if (setup_.check_pages && proof_.holds() && proof_.stage == ProofStage::promoted) TRY(check_pages());
     TRY(conclude());
     return proof_;
   }
 
  private:
   Result<FileLock> take_place();
+  Result<PlaceReport> look_at_place() {
+    return check_place(setup_.files, setup_.plan, setup_.archive, setup_.place, setup_.configured_bin,
+                       setup_.config.settings);
+  }
   Status wipe_unfinished(const PlaceReport& report);
   Status lay_base();
-  Status recover();
+  Result<ReplayEnd> recover();
+  Status finish_verification();
   Status promote();
   Status check_pages();
   Status conclude();
@@ -67,6 +90,7 @@ class Restore {
   PlaceReport place_;
   RestoreMarker marker_;
   Proof proof_{expectation_of(setup_.plan)};
+  std::optional<BaseVerification> verification_;
   std::optional<RestoredServer> server_;
   bool kept_ = false;
 };
@@ -77,12 +101,12 @@ Status Restore::enter(RestorePhase phase) {
 }
 
 Result<FileLock> Restore::take_place() {
-  place_ = TRY(check_place(setup_.files, setup_.plan, setup_.archive, setup_.place, setup_.configured_bin));
+  place_ = TRY(look_at_place());
   TRY(setup_.files.create_directories(layout_.data));
   FileLock lock =
       TRY(FileLock::take_directory(layout_.data, fmt::format("a restore into '{}'", layout_.data.string())));
   // Asked again under the lock: another restore may have begun and ended in between.
-  place_ = TRY(check_place(setup_.files, setup_.plan, setup_.archive, setup_.place, setup_.configured_bin));
+  place_ = TRY(look_at_place());
   if (place_.occupancy == Occupancy::unfinished) TRY(wipe_unfinished(place_));
   return lock;
 }
@@ -122,6 +146,7 @@ Status Restore::lay_base() {
   proof_.wal_segments = setup_.plan.segment_count;
   for (const PlanWarning& warning : setup_.plan.warnings) proof_.warnings.push_back(warning.message);
 
+  verification_ = TRY(BaseVerification::begin(place_.binaries, setup_.archive.backup(setup_.plan.backup.id)));
   PhaseWatch watch(setup_.clock, proof_.timings);
   watch.next("base");
   const BaseInput input{.files = setup_.files,
@@ -129,6 +154,7 @@ Status Restore::lay_base() {
                         .layout = layout_,
                         .plan = setup_.plan,
                         .control = place_.control,
+                        .binaries = place_.binaries,
                         .config = setup_.config,
                         .fetch_program = setup_.fetch_program,
                         .port = setup_.place.port};
@@ -140,7 +166,7 @@ Status Restore::lay_base() {
   return {};
 }
 
-Status Restore::recover() {
+Result<ReplayEnd> Restore::recover() {
   TRY(enter(RestorePhase::recovering));
   PhaseWatch watch(setup_.clock, proof_.timings);
   watch.next("replay");
@@ -148,7 +174,8 @@ Status Restore::recover() {
                  .archive = setup_.archive,
                  .plan = setup_.plan,
                  .spool = layout_.spool(),
-                 .checksum_of = setup_.checksum_of});
+                 .checksum_of = setup_.checksum_of,
+                 .on_damage = setup_.on_damage});
   TRY(feeder.start());
   server_.emplace(place_.binaries, layout_, setup_.place.port, marker_.socket_directory);
   TRY(server_->start());
@@ -161,18 +188,31 @@ Status Restore::recover() {
   const ReplayEnd end = TRY(watch_replay(replay, *server_, progress_, stop_));
   progress_.finish();
   proof_.reached.promoted_without_pause = end == ReplayEnd::promoted;
-  Connection connection = TRY(server_->connect(setup_.superusers));
   if (end == ReplayEnd::promoted) {
-    proof_.warnings.emplace_back(
+    proof_.warnings.push_back(fmt::format(
         "PostgreSQL promoted without a pause, because hot standby could not start; the switch point is the "
-        "proof");
-    return {};
+        "proof{}",
+        setup_.pause ? "; --pause was not possible" : ""));
+    return end;
   }
+  Connection connection = TRY(server_->connect(setup_.superusers));
   TRY(ask_while_paused(connection, proof_.expected, proof_.reached));
-  proof_.stage = ProofStage::paused;
-  proof_.differences = differences(proof_.expected, proof_.reached, ProofStage::paused);
-  if (setup_.pause) proof_.curiosities = TRY(curiosities(connection));
-  return {};
+  proof_.compare(ProofStage::paused);
+  return end;
+}
+
+Status Restore::finish_verification() {
+  PhaseWatch watch(setup_.clock, proof_.timings);
+  watch.next("verify");
+  const Status verified = verification_->finish(progress_, stop_);
+  progress_.finish();
+  verification_.reset();
+  if (verified || verified.error().kind != ErrorKind::corrupt) return verified;
+  if (setup_.on_backup_damage) setup_.on_backup_damage(verified.error().message);
+  return fail(ErrorKind::corrupt,
+              fmt::format("base backup '{}' is not what was taken: {}", setup_.plan.backup.id,
+                          verified.error().message),
+              "The archive's disk changed it; `walback plan` names what can be reached without it.");
 }
 
 Status Restore::promote() {
@@ -193,7 +233,7 @@ Status Restore::check_pages() {
                                          std::chrono::hours{24}, stop_));
   if (!output.status.success()) {
     return fail(ErrorKind::corrupt,
-                fmt::format("pg_checksums of '{}': {}", layout_.data.string(), trim(output.err)),
+                fmt::format("pg_checksums of '{}': {}", layout_.data.string(), first_lines(output.err)),
                 "The base backup may be damaged: look at its age, and restore from another one.");
   }
   TRY(server_->start());
@@ -203,7 +243,10 @@ Status Restore::check_pages() {
       return fail(ErrorKind::unavailable, "the restored server did not come back after the page check: " +
                                               server_->last_words(setup_.files));
     }
-    sleep_for(stop_, std::chrono::milliseconds{20});
+    if (!sleep_for(stop_, std::chrono::milliseconds{20})) {
+      return fail(ErrorKind::interrupted, "the restore was interrupted after its page check",
+                  "Start it again; it begins anew.");
+    }
   }
   watch.end();
   return {};
@@ -212,9 +255,15 @@ Status Restore::check_pages() {
 Status Restore::conclude() {
   TRY(publish_proof_and_release(finish_, *server_, proof_));
   if (!proof_.holds()) return {};
-  TRY(enter(setup_.pause ? RestorePhase::paused : RestorePhase::complete));
-  TRY(setup_.files.remove_tree(layout_.spool()));
+  const bool paused = proof_.stage == ProofStage::paused;
+  TRY(enter(paused ? RestorePhase::paused : RestorePhase::complete));
   kept_ = true;
+  // A paused one that is started again replays once more, and asks walback-fetch what it had been handed.
+  if (paused) return {};
+  if (const Status removed = setup_.files.remove_tree(layout_.spool()); !removed) {
+    setup_.log.warn("restore", "spool_left",
+                    {{key::path, layout_.spool().string()}, {key::error, removed.error().message}});
+  }
   return {};
 }
 

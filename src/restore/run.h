@@ -33,6 +33,11 @@ struct RestoreSetup {
   RestorePlan plan;                     ///< its stop settled (expected_end known)
   /// CRC-32C of a finished segment's file as it was indexed; nothing: not known.
   std::function<std::optional<std::uint32_t>(const PlannedSegment&)> checksum_of;
+  /// Told of a segment whose bytes are not those that were indexed, so that the next plan knows. Called from
+  /// another thread.
+  std::function<void(const PlannedSegment&, const std::string& problem)> on_damage;
+  /// Told that the base backup's bytes are not those of its manifest.
+  std::function<void(const std::string& problem)> on_backup_damage;
   std::string name;
   Place place;
   bool pause = false;        ///< stay at the stop, read-only, for `clusters promote` later

@@ -57,10 +57,12 @@ class Watcher {
     if (!state->in_recovery) return ReplayEnd::promoted;
     if (!state->paused) return std::nullopt;
     if (state->replay_lsn && ended_as_planned(watch_.plan, *state->replay_lsn)) return ReplayEnd::paused;
-    return fail(ErrorKind::mismatch,
-                fmt::format("replay paused at {}, planned {}", to_string(state->replay_lsn.value_or(Lsn{})),
-                            to_string(watch_.plan.expected_end.value_or(Lsn{}))),
-                fmt::format("The server's log says why: '{}'.", watch_.layout.log().string()));
+    // Most likely "max_connections = 100 is a lower setting than on the primary server": in its log.
+    return fail(
+        ErrorKind::mismatch,
+        fmt::format("replay paused at {}, planned {}: {}", to_string(state->replay_lsn.value_or(Lsn{})),
+                    to_string(watch_.plan.expected_end.value_or(Lsn{})), server_.last_words(watch_.files)),
+        fmt::format("The server's log says why: '{}'.", watch_.layout.log().string()));
   }
 
   tl::unexpected<Error> server_ended() {
