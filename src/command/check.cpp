@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "backup/usable.h"
 #include "command/check_findings.h"
 #include "command/commands.h"
 #include "command/status_report.h"
@@ -11,6 +12,43 @@ namespace {
 template <class T>
 T or_nothing(Result<T> result) {
   return result ? std::move(*result) : T{};
+}
+
+/// As the commands find them that run them: the capturer takes any major, a base backup the primary's.
+std::vector<ClientProgram> client_programs(const Config& config, int major) {
+  std::vector<ClientProgram> programs;
+  for (const char* name : {"pg_receivewal", "pg_basebackup", "pg_verifybackup"}) {
+    BinarySearch search;
+    search.configured = config.postgres.bin;
+    search.programs = {name};
+    if (std::string_view(name) != "pg_receivewal") search.wanted_major = major;
+    ClientProgram program{.name = name, .path = {}, .version = {}};
+    if (const auto found = find_binaries(search)) {
+      program.path = found->program(name);
+      if (const auto version = program_version(program.path)) program.version = *version;
+    }
+    programs.push_back(std::move(program));
+  }
+  return programs;
+}
+
+StandbyView ask_standby(const Config::Standby& standby) {
+  StandbyView view{.name = standby.name,
+                   .slot = standby.slot,
+                   .conninfo = standby.conninfo,
+                   .problem = {},
+                   .server = {},
+                   .found_slot = {}};
+  const auto ask = [&]() -> Status {
+    Connection connection =
+        TRY(Connection::open(standby.conninfo, {.connect_timeout = std::chrono::seconds{3},
+                                                .statement_timeout = std::chrono::seconds{5}}));
+    view.server = TRY(server_identity(connection));
+    view.found_slot = TRY(find_slot(connection, standby.slot));
+    return {};
+  };
+  if (const Status asked = ask(); !asked) view.problem = asked.error().message;
+  return view;
 }
 
 Result<std::vector<Finding>> look(const Context& context) {
@@ -37,8 +75,15 @@ Result<std::vector<Finding>> look(const Context& context) {
   }
   input.capturer_runs = service_runs(archive.layout, "capture");
   input.manager_runs = service_runs(archive.layout, "manage");
-  if (const auto session = open_fresh_archive(context))
-    input.backups = TRY(session->catalog.backups()).size();
+  input.programs = client_programs(config, input.server.major());
+  if (auto mirror = mirror_table(connection)) input.mirror = *mirror;
+  for (const Config::Standby& standby : config.standbys) input.standbys.push_back(ask_standby(standby));
+  if (const auto session = open_fresh_archive(context)) {
+    for (const BackupRow& backup : TRY(session->catalog.backups())) {
+      ++input.backups;
+      if (TRY(is_usable(session->catalog, backup, archive.identity.segment_size))) ++input.usable_backups;
+    }
+  }
   return check_findings(input);
 }
 
@@ -58,11 +103,11 @@ Status run_check(Context& context) {
     if (!finding.mend.empty()) text += fmt::format("       mend: {}\n", finding.mend);
   }
   text += wrong == 0 ? "this primary is protected\n"
-                     : fmt::format("this primary is NOT protected: {} findings\n", wrong);
+                     : fmt::format("this primary is NOT protected: {} to mend\n", count_of(wrong, "thing"));
   context.answer({{"protected", wrong == 0}, {"findings", document}}, text);
   if (wrong == 0) return {};
-  return fail(ErrorKind::findings, fmt::format("{} findings", wrong),
-              "Each stands above with the command that mends it.");
+  return fail(ErrorKind::findings, "this primary is not protected: " + count_of(wrong, "thing") + " to mend",
+              "`walback check` names each with the command that mends it, --json under `findings`.");
 }
 
 }  // namespace
@@ -70,7 +115,8 @@ Status run_check(Context& context) {
 CommandSpec check_command() {
   return {.name = "check",
           .summary = "is this primary protected? each finding with what mends it",
-          .endings = {ErrorKind::config, ErrorKind::not_found, ErrorKind::unreachable, ErrorKind::findings},
+          .endings = {ErrorKind::config, ErrorKind::not_found, ErrorKind::unreachable, ErrorKind::unavailable,
+                      ErrorKind::findings},
           .declare = [](CLI::App&) -> Run { return [](Context& context) { return run_check(context); }; }};
 }
 

@@ -7,6 +7,7 @@
 #include "config/config.h"
 #include "os/file_system.h"
 #include "pg/binaries.h"
+#include "pg/mirror_queries.h"
 #include "pg/server.h"
 #include "pg/slots.h"
 
@@ -24,6 +25,21 @@ struct Finding {
   std::string mend;     ///< the command that mends it; empty where there is none
 };
 
+/// A program that walback runs, as it was found; no version: it was not.
+struct ClientProgram {
+  std::string name;
+  Path path;
+  std::optional<ProgramVersion> version;
+};
+
+/// A standby of walback.yaml, asked now. `problem`: why it could not be asked; then nothing else is known.
+struct StandbyView {
+  std::string name, slot, conninfo;
+  std::string problem;
+  ServerIdentity server;
+  std::optional<ReplicationSlot> found_slot;
+};
+
 /// What `walback check` asked for, as values.
 struct CheckInput {
   explicit CheckInput(const Config& of) : config(of) {}
@@ -39,9 +55,12 @@ struct CheckInput {
   std::int64_t clock_difference_us = 0;  ///< the primary's minus ours
   std::uint64_t cluster_bytes = 0;
   std::optional<DiskSpace> archive_disk;
-  std::optional<Binaries> binaries;  ///< of the primary's major; nothing: not installed here
+  std::vector<StandbyView> standbys;
+  std::optional<MirrorTable> mirror;  ///< nothing: could not be asked
+  std::optional<Binaries> binaries;   ///< of the primary's major; nothing: not installed here
+  std::vector<ClientProgram> programs;
   bool capturer_runs = false, manager_runs = false;
-  std::uint64_t backups = 0;
+  std::uint64_t backups = 0, usable_backups = 0;
 };
 
 /// Is this primary protected? Pure; in the order in which a person would mend things.

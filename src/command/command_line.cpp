@@ -43,7 +43,7 @@ Status prepare(const CommandSpec& spec, Context& context) {
 
 /// "permission denied" alone leaves a person who typed sudo wondering.
 Error explain_denial(Error error, bool was_root) {
-  if (!error.hint.empty() || !error.message.ends_with("ermission denied")) return error;
+  if (!error.message.ends_with("permission denied")) return error;
   error.hint = fmt::format("walback works as the user '{}'{}: let that user in, or name another place.",
                            user_name(), was_root ? ", which it becomes when root starts it" : "");
   return error;

@@ -1,11 +1,17 @@
 #include <fmt/format.h>
 
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
 #include "base/text.h"
 #include "catalog/archive.h"
 #include "catalog/journal.h"
 #include "command/commands.h"
 #include "command/session.h"
 #include "config/config.h"
+#include "os/system.h"
 #include "pg/connection.h"
 #include "pg/server.h"
 #include "pg/slots.h"
@@ -26,8 +32,44 @@ struct Wanted {
   bool write = false;
 };
 
+/// Where the configuration is, or is to be written: /etc is never written to unasked.
+Path config_file(const Context& context) {
+  if (context.config_option) return *context.config_option;
+  if (const auto named = environment_variable("WALBACK_CONFIG"); named && !named->empty())
+    return (context.start_directory / *named).lexically_normal();
+  return context.start_directory / "walback.yaml";
+}
+
+/// Asked before anything is made: an archive whose configuration cannot be written helps nobody.
+Status check_writable(const Path& file) {
+  const Path directory = file.parent_path();
+  if (::access(directory.c_str(), W_OK | X_OK) == 0) return {};
+  const int reason = errno;
+  return fail(reason == ENOENT ? ErrorKind::not_found : ErrorKind::conflict,
+              fmt::format("'{}' cannot be written: {}", file.string(),
+                          reason == ENOENT ? fmt::format("there is no directory '{}'", directory.string())
+                                           : fmt::format("user '{}' may not write to '{}'", user_name(),
+                                                         directory.string())),
+              "Name another place with -c, for example: walback -c /etc/walback/walback.yaml init …");
+}
+
+/// Makes what is missing of the path and gives it to the user that walback is about to become.
+Status make_for_user(FileSystem& files, const Path& directory) {
+  std::vector<Path> missing;
+  for (Path path = directory; !path.empty() && !exists(files, path); path = path.parent_path())
+    missing.push_back(path);
+  if (missing.empty()) return {};
+  TRY(files.create_directories(directory));
+  // Others may pass through what only leads there; the archive itself stays closed.
+  for (const Path& path : missing) {
+    TRY(give_to(path));
+    if (path != directory) TRY(files.set_mode(path, 0755));
+  }
+  return {};
+}
+
 Result<Wanted> wanted_config(const Context& context, const Options& options) {
-  const Path file = std::filesystem::absolute(context.config_option.value_or("walback.yaml"));
+  const Path file = config_file(context);
   if (exists(*context.files, file)) {
     Wanted wanted{.config = TRY(load_config(*context.files, file)), .file = file};
     const auto differs = [&](const std::string& option, const std::string& given,
@@ -40,8 +82,14 @@ Result<Wanted> wanted_config(const Context& context, const Options& options) {
     TRY(differs("primary.conninfo", options.conninfo, wanted.config.primary.conninfo));
     TRY(differs("primary.slot", options.slot, wanted.config.primary.slot));
     if (!options.archive.empty()) {
-      TRY(differs("archive", std::filesystem::absolute(options.archive).lexically_normal().string(),
-                  wanted.config.archive.lexically_normal().string()));
+      TRY(differs("archive", options.archive, wanted.config.archive.lexically_normal().string()));
+    }
+    for (const std::string& asked : options.standbys) {
+      const auto& known = wanted.config.standbys;
+      if (std::any_of(known.begin(), known.end(), [&](const auto& one) { return one.conninfo == asked; }))
+        continue;
+      return fail(ErrorKind::conflict, fmt::format("'{}' does not name the standby {}", file.string(), asked),
+                  "Add it to the file under standbys, or leave the option out.");
     }
     return wanted;
   }
@@ -51,9 +99,10 @@ Result<Wanted> wanted_config(const Context& context, const Options& options) {
                 "Example: walback init --conninfo 'host=/var/run/postgresql dbname=postgres' --archive "
                 "/var/lib/walback/main");
   }
+  TRY(check_writable(file));
   Wanted wanted{.config = {}, .file = file, .write = true};
   wanted.config.file = file;
-  wanted.config.archive = std::filesystem::absolute(options.archive).lexically_normal();
+  wanted.config.archive = options.archive;
   wanted.config.primary.conninfo = options.conninfo;
   if (!options.slot.empty()) wanted.config.primary.slot = options.slot;
   wanted.config.time_zone = system_time_zone();
@@ -67,7 +116,11 @@ Result<Wanted> wanted_config(const Context& context, const Options& options) {
 
 /// The slot, with WAL reserved from now on: before the first base backup, so that nothing that one needs is
 /// missing.
-Result<std::string> make_slot(Connection& connection, const std::string& name) {
+struct Slot {
+  bool created = false;
+  Lsn kept_from;
+};
+Result<Slot> make_slot(Connection& connection, const std::string& name) {
   if (const auto slot = TRY(find_slot(connection, name))) {
     if (!slot->restart_lsn) {
       return fail(
@@ -76,10 +129,9 @@ Result<std::string> make_slot(Connection& connection, const std::string& name) {
           fmt::format("Drop it with: select pg_drop_replication_slot('{}'); then run `walback init` again.",
                       name));
     }
-    return fmt::format("slot '{}' exists, WAL kept from {}", name, to_string(*slot->restart_lsn));
+    return Slot{false, *slot->restart_lsn};
   }
-  return fmt::format("slot '{}' created, WAL kept from {}", name,
-                     to_string(TRY(create_slot(connection, name))));
+  return Slot{true, TRY(create_slot(connection, name))};
 }
 
 Status run_init(Context& context, const Options& options) {
@@ -98,7 +150,7 @@ Status run_init(Context& context, const Options& options) {
   TRY(create_archive(*context.files, layout, identity));
   if (fresh)
     TRY(append_journal(*context.files, layout.journal(), journal_entry(context.clock->now(), identity)));
-  const std::string slot = TRY(make_slot(connection, config.primary.slot));
+  const Slot slot = TRY(make_slot(connection, config.primary.slot));
   if (wanted.write) TRY(publish(*context.files, wanted.file, annotated_config(config)));
 
   const std::string archive = fmt::format("archive '{}' {} system {}", config.archive.string(),
@@ -108,10 +160,14 @@ Status run_init(Context& context, const Options& options) {
        {"archive_created", fresh},
        {"system_identifier", std::to_string(server.system_identifier)},
        {"slot", config.primary.slot},
+       {"slot_created", slot.created},
+       {"wal_kept_from_lsn", to_string(slot.kept_from)},
        {"config", wanted.file.string()},
        {"config_written", wanted.write}},
-      fmt::format("{}\n{}\nconfiguration '{}' {}\nnext: walback -c {} run   (then: walback -c {} backup)\n",
-                  archive, slot, wanted.file.string(), wanted.write ? "written" : "kept as it is",
+      fmt::format("{}\nslot '{}' {}, WAL kept from {}\nconfiguration '{}' {}\n"
+                  "next: walback -c {} run   (then: walback -c {} backup)\n",
+                  archive, config.primary.slot, slot.created ? "created" : "exists",
+                  to_string(slot.kept_from), wanted.file.string(), wanted.write ? "written" : "kept as it is",
                   wanted.file.string(), wanted.file.string()));
   return {};
 }
@@ -119,21 +175,30 @@ Status run_init(Context& context, const Options& options) {
 }  // namespace
 
 CommandSpec init_command() {
+  const auto options = std::make_shared<Options>();
   return {.name = "init",
           .summary = "make an archive for a primary: its identity, the slot, walback.yaml",
-          .endings = {ErrorKind::config, ErrorKind::unreachable, ErrorKind::conflict,
+          .endings = {ErrorKind::config, ErrorKind::not_found, ErrorKind::unreachable, ErrorKind::conflict,
                       ErrorKind::foreign_system, ErrorKind::disk_full},
-          .declare = [](CLI::App& app) -> Run {
-            auto options = std::make_shared<Options>();
+          .declare = [options](CLI::App& app) -> Run {
             app.add_option("--conninfo", options->conninfo,
-                           "of the primary, as libpq writes it, without a password");
+                           "of the primary, as libpq writes it, without a password: 'host=db1 user=walback "
+                           "dbname=postgres'");
             app.add_option("--archive", options->archive,
-                           "the directory that will hold WAL and base backups");
+                           "the directory that will hold WAL and base backups; made where it is missing")
+                ->type_name("DIR")
+                ->transform(absolute_path());
             app.add_option("--slot", options->slot, "the replication slot's name (default: walback)");
             app.add_option("--standby", options->standbys,
                            "a server that may become the primary; may be repeated")
                 ->allow_extra_args(false);
             return [options](Context& context) { return run_init(context, *options); };
+          },
+          .as_root = [options](Context& context) -> Status {
+            if (!options->archive.empty()) TRY(make_for_user(*context.files, options->archive));
+            if (context.config_option)
+              TRY(make_for_user(*context.files, context.config_option->parent_path()));
+            return {};
           }};
 }
 

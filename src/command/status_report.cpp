@@ -61,6 +61,13 @@ Json to_json(const StatusReport& report) {
   }
   for (const GapRow& gap : report.gaps) gaps.push_back(to_json(gap));
   for (const BackupRow& backup : report.backups) backups.push_back(to_json(backup));
+  Json proof = nullptr;
+  if (report.proof) {
+    proof = {{"name", report.proof->name},
+             {"target", report.proof->target},
+             {"verdict", report.proof->holds ? "proven" : "mismatch"},
+             {"at", to_rfc3339(report.proof->at)}};
+  }
   Json last_restore = nullptr;
   if (report.last_restore) {
     last_restore = to_json(*report.last_restore);
@@ -83,7 +90,10 @@ Json to_json(const StatusReport& report) {
           {"replication", clients},
           {"gaps", gaps},
           {"backups", backups},
+          {"latest_usable_backup",
+           report.latest_usable_backup.empty() ? Json(nullptr) : Json(report.latest_usable_backup)},
           {"last_restore", last_restore},
+          {"last_proof", proof},
           {"disk_available_bytes", report.disk ? Json(report.disk->available_bytes) : Json(nullptr)}};
 }
 
@@ -119,12 +129,24 @@ std::string render_text(const StatusReport& report, const std::string& zone, boo
     const BackupRow& newest = report.backups.back();
     text += fmt::format(", the newest {} of {} ({})", newest.id, to_rfc3339(newest.finished_at),
                         render_bytes(newest.size_bytes));
+    if (report.latest_usable_backup.empty()) {
+      text += ", NONE usable";
+    } else if (report.latest_usable_backup != newest.id) {
+      text += ", the latest usable " + report.latest_usable_backup;
+    }
   }
   text +=
       fmt::format("\n  gaps       {}\n", report.gaps.empty() ? "none" : std::to_string(report.gaps.size()));
   if (report.last_restore) {
     text += fmt::format("  restored   {} ({}): {}\n", report.last_restore->name, report.last_restore->target,
                         name_of(report.last_restore->state));
+  }
+  if (report.proof) {
+    text += fmt::format("  proof      {}: {}, {} ago\n", report.proof->name,
+                        report.proof->holds ? "proven" : "NOT what was planned",
+                        render_duration_us(report.taken_at.unix_us - report.proof->at.unix_us));
+  } else {
+    text += "  proof      none: nothing was restored yet\n";
   }
   if (report.disk) text += fmt::format("  disk       {} free\n", render_bytes(report.disk->available_bytes));
   if (verbose && report.capture) {
@@ -133,52 +155,6 @@ std::string render_text(const StatusReport& report, const std::string& zone, boo
         report.capture->held_lsn ? to_string(*report.capture->held_lsn) : "-",
         report.capture->durable_lsn ? to_string(*report.capture->durable_lsn) : "-", report.capture->restarts,
         report.capture->last_error.empty() ? "" : ", last error: " + report.capture->last_error);
-  }
-  return text;
-}
-
-std::string render_metrics(const StatusReport& report) {
-  std::string text;
-  const auto gauge = [&](std::string_view name, std::string_view help, const std::string& labels,
-                         double value) {
-    if (!help.empty()) text += fmt::format("# HELP walback_{0} {1}\n# TYPE walback_{0} gauge\n", name, help);
-    text += fmt::format("walback_{}{} {}\n", name, labels, value);
-  };
-  const auto seconds = [](Timestamp time) { return static_cast<double>(time.unix_us) / 1e6; };
-  gauge("ok", "1 when status finds nothing to look at.", "", report.problems.empty() ? 1 : 0);
-  gauge("primary_up", "1 when the primary answers.", "", report.primary_answers ? 1 : 0);
-  gauge("capturer_up", "1 when a capturer runs.", "", report.capturer_runs ? 1 : 0);
-  gauge("manager_up", "1 when a WAL manager runs.", "", report.manager_runs ? 1 : 0);
-  if (report.held_loss_bytes) {
-    gauge("loss_if_primary_dies_bytes", "WAL that would be lost with the primary.", "",
-          static_cast<double>(*report.held_loss_bytes));
-  }
-  if (report.durable_loss_bytes) {
-    gauge("loss_if_both_die_bytes", "WAL that would be lost with the primary and this machine.", "",
-          static_cast<double>(*report.durable_loss_bytes));
-  }
-  if (!report.window.spans.empty()) {
-    gauge("window_start_seconds", "Earliest recoverable moment, Unix time.", "",
-          seconds(report.window.spans.front().from_time));
-    if (const auto& end = report.window.spans.back().last_commit_time) {
-      gauge("window_last_commit_seconds", "Last captured commit, Unix time.", "", seconds(*end));
-    }
-  }
-  gauge("gaps", "Gaps in the captured WAL.", "", static_cast<double>(report.gaps.size()));
-  gauge("backups", "Base backups in the archive.", "", static_cast<double>(report.backups.size()));
-  if (!report.backups.empty()) {
-    gauge("last_backup_seconds", "End of the newest base backup, Unix time.", "",
-          seconds(report.backups.back().finished_at));
-  }
-  bool first = true;
-  for (const ReplicationSlot& slot : report.slots) {
-    gauge("slot_held_back_bytes", first ? "WAL that a slot keeps on the primary." : "",
-          fmt::format("{{slot=\"{}\"}}", slot.name), static_cast<double>(slot.held_back_bytes));
-    first = false;
-  }
-  if (report.disk) {
-    gauge("disk_available_bytes", "Room left on the archive's disk.", "",
-          static_cast<double>(report.disk->available_bytes));
   }
   return text;
 }

@@ -12,6 +12,15 @@
 
 namespace walback {
 
+/// The newest restore that was held against its plan.
+struct LastProof {
+  std::string name, target;
+  bool holds = false;
+  Timestamp at;
+};
+/// Nothing where no restore came as far. `restores`: newest first, as the catalog lists them.
+[[nodiscard]] std::optional<LastProof> last_proof(const std::vector<RestoreRow>& restores);
+
 /// One look at everything: what `status` shows, scrapes and turns into an exit code. Each part that cannot be
 /// asked is nothing, and a problem says why; a silent server is a finding, not an error of the command.
 struct StatusReport {
@@ -37,7 +46,9 @@ struct StatusReport {
   RecoverableWindow window;
   std::vector<GapRow> gaps;
   std::vector<BackupRow> backups;
+  std::string latest_usable_backup;  ///< its id; empty: none is usable
   std::optional<RestoreRow> last_restore;
+  std::optional<LastProof> proof;
   std::optional<DiskSpace> disk;
 
   std::vector<std::string> problems;  ///< what somebody should look at; empty: all is well

@@ -1,5 +1,9 @@
 #include <fmt/format.h>
 
+#include <thread>
+
+#include "archive/freshness.h"
+#include "backup/usable.h"
 #include "base/text.h"
 #include "command/status_report.h"
 #include "os/system.h"
@@ -7,6 +11,10 @@
 namespace walback {
 namespace {
 
+/// Status is asked by people who wait and by monitors that do not: better an answer that says what it could
+/// not learn. A primary that is gone refuses at once; these bound one that hangs, and an index that is far
+/// behind.
+constexpr std::chrono::milliseconds kConnectPatience{800}, kStatementPatience{2'000}, kIndexPatience{600};
 /// A capturer that has said nothing for this long is not trusted, whatever it said last.
 constexpr std::int64_t kFreshUs = 30'000'000;
 constexpr std::uint64_t kLowDiskBytes = 1ULL << 30;
@@ -20,8 +28,8 @@ std::optional<std::uint64_t> loss(const std::optional<Lsn>& primary, const std::
 void look_at_primary_now(const Config& config, StatusReport& report) {
   const auto ask = [&]() -> Status {
     Connection connection =
-        TRY(Connection::open(config.primary.conninfo, {.connect_timeout = std::chrono::seconds{3},
-                                                       .statement_timeout = std::chrono::seconds{5}}));
+        TRY(Connection::open(config.primary.conninfo,
+                             {.connect_timeout = kConnectPatience, .statement_timeout = kStatementPatience}));
     const ServerIdentity server = TRY(server_identity(connection));
     if (server.system_identifier != report.identity.system_identifier) {
       return fail(ErrorKind::foreign_system,
@@ -88,11 +96,34 @@ void judge_slot(const Config& config, StatusReport& report) {
   report.problems.push_back(fmt::format("slot '{}' is missing on the primary", config.primary.slot));
 }
 
+/// What cannot be indexed in a moment is indexed by the next look; until then the answer says so.
+Status freshen(const Context& context, const ArchiveContext& archive) {
+  std::stop_source enough;
+  const std::stop_callback asked(context.stop, [&] { enough.request_stop(); });
+  const std::jthread timer([&](std::stop_token done) {
+    if (sleep_for(done, kIndexPatience)) enough.request_stop();
+  });
+  const Status fresh =
+      bring_index_up_to_date(archive, backups_on_disk(archive), enough.get_token(), kIndexPatience);
+  if (fresh || fresh.error().kind != ErrorKind::interrupted) return fresh;
+  return fail(ErrorKind::unavailable, "not all WAL on disk is indexed yet; what follows may be older");
+}
+
 }  // namespace
 
+std::optional<LastProof> last_proof(const std::vector<RestoreRow>& restores) {
+  for (const RestoreRow& row : restores) {
+    if (row.proof.empty()) continue;
+    const auto proof = parse_json(row.proof, "a stored proof");
+    if (!proof) continue;
+    return LastProof{row.name, row.target, member<std::string>(*proof, "verdict") == "proven",
+                     row.finished_at.value_or(row.started_at)};
+  }
+  return std::nullopt;
+}
+
 bool service_runs(const ArchiveLayout& layout, const std::string& role) {
-  const auto lock = FileLock::take(layout.lock(role), role);
-  return !lock && lock.error().kind == ErrorKind::conflict;
+  return FileLock::is_held(layout.lock(role));
 }
 
 Result<StatusReport> take_status(const Context& context) {
@@ -106,15 +137,23 @@ Result<StatusReport> take_status(const Context& context) {
   work_out_loss(config, report);
   judge_slot(config, report);
 
-  const auto session = open_fresh_archive(context);
-  const Catalog catalog =
-      session ? TRY(Catalog::open_read_only(archive.catalog_path)) : TRY(Catalog::open(archive.catalog_path));
-  if (!session) report.problems.push_back("index: " + session.error().message);
+  if (const Status fresh = freshen(context, archive); !fresh)
+    report.problems.push_back("index: " + fresh.error().message);
+  const Catalog catalog = TRY(Catalog::open(archive.catalog_path));
   report.window = TRY(recoverable_window(catalog, archive.identity));
   report.gaps = TRY(catalog.gaps());
   report.backups = TRY(catalog.backups());
-  if (const auto restores = TRY(catalog.restores()); !restores.empty())
-    report.last_restore = restores.front();
+  for (const BackupRow& backup : report.backups) {
+    if (TRY(is_usable(catalog, backup, archive.identity.segment_size)))
+      report.latest_usable_backup = backup.id;
+  }
+  const auto restores = TRY(catalog.restores());
+  if (!restores.empty()) report.last_restore = restores.front();
+  report.proof = last_proof(restores);
+  if (report.proof && !report.proof->holds) {
+    report.problems.push_back(
+        fmt::format("the last restore, '{}', was not what was planned", report.proof->name));
+  }
   for (const GapRow& gap : report.gaps) {
     if (!gap.accepted) {
       report.problems.push_back(fmt::format("gap on timeline {}: {} to {}: {}", gap.timeline.value,

@@ -112,6 +112,14 @@ Status write_in_transaction(Connection& connection, const std::vector<MirroredSe
 
 }  // namespace
 
+Result<MirrorTable> mirror_table(Connection& connection) {
+  MirrorTable table;
+  table.present = TRY(connection.query(kFind)).boolean(0, 1);
+  const Rows owners = TRY(connection.query(kForeignOwner));
+  if (owners.count() > 0) table.foreign_owner = owners.text(0, 0);
+  return table;
+}
+
 Status mirror_segments(Connection& connection, const std::vector<MirroredSegment>& segments,
                        const AnnounceXid& announce) {
   if (segments.empty()) return {};

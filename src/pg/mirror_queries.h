@@ -24,6 +24,13 @@ struct MirroredSegment {
   std::string problem;
 };
 
+/// What is there now, for people who ask.
+struct MirrorTable {
+  bool present = false;
+  std::string foreign_owner;  ///< a role that is neither ours nor a superuser, of schema or table; else empty
+};
+[[nodiscard]] Result<MirrorTable> mirror_table(Connection& connection);
+
 /// Hears the transaction's xid before it commits, so that its commit record can be told from other people's
 /// even when we die right after it. An error rolls the transaction back.
 using AnnounceXid = std::function<Status(std::uint64_t xid)>;
