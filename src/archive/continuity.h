@@ -23,6 +23,8 @@ using TimelineStarts = std::map<TimelineId, TimelineStart>;
 /// How a row's problem begins tells what of the segment may still be used: behind "damaged" everything up to
 /// valid_end_lsn, behind any other word nothing.
 inline constexpr std::string_view kDamaged = "damaged";
+/// Behind this one the segment is read again at every full scan: it may be another one next time.
+inline constexpr std::string_view kUnreadable = "unreadable";
 [[nodiscard]] bool holds_valid_records(const SegmentRow& row);
 
 /// Was this row's segment read on from `chain_end`? True too while no record has ended in it yet.

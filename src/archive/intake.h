@@ -72,6 +72,8 @@ class Intake {
   [[nodiscard]] Result<std::optional<SegmentRow>> previous_row(SegmentName name, std::uint32_t epoch);
   [[nodiscard]] bool needs_reading(const FoundSegment& found, const Neighbours& rows) const;
   [[nodiscard]] bool turned_up_later(const Neighbours& rows) const;
+  [[nodiscard]] bool other_bytes(const FoundSegment& found, const SegmentRow& row) const;
+  [[nodiscard]] Result<bool> still_holds(const FoundSegment& found, const Neighbours& rows);
   /// The row as it stands now; nothing: the file went away while it was read.
   [[nodiscard]] Result<std::optional<SegmentRow>> index_segment(const FoundSegment& found,
                                                                 const Neighbours& rows);

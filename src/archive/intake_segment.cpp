@@ -73,7 +73,7 @@ bool Intake::needs_reading(const FoundSegment& found, const Neighbours& rows) co
     return true;
   if (!row.problem.empty())
     return rows.previous_was_read || row.problem.starts_with("missing") ||
-           row.problem.starts_with("unreadable") ||
+           row.problem.starts_with(kUnreadable) || other_bytes(found, row) ||
            (row.problem.starts_with("no history") && timelines_.history(row.name.timeline));
   return turned_up_later(rows);
 }
@@ -84,6 +84,25 @@ bool Intake::turned_up_later(const Neighbours& rows) const {
   return rows.known && rows.previous && rows.previous->name.timeline == rows.known->name.timeline &&
          goes_on_from(*rows.previous) && !place_unknown(*rows.previous, size_) &&
          !joins(rows.previous->valid_end_lsn, *rows.known, size_);
+}
+
+/// A good copy put back in the place of a damaged segment may bear the very same time and size.
+bool Intake::other_bytes(const FoundSegment& found, const SegmentRow& row) const {
+  if (!row.problem.starts_with(kDamaged) || !row.file_crc32c) return false;
+  const auto crc = file_crc32c(archive_.files, found.file.path);
+  return crc && *crc != *row.file_crc32c;
+}
+
+/// What was read of the segment while it was a `.partial` had no checksum. Before the finished file gets one,
+/// its records are read once more: a byte that changed in between would be taken for what was captured.
+Result<bool> Intake::still_holds(const FoundSegment& found, const Neighbours& rows) {
+  const SegmentRow& row = *rows.known;
+  ReadingPlan plan =
+      TRY(plan_reading(found, rows, *timelines_.history(row.name.timeline), /*goes_on=*/false));
+  plan.from = ReadFrom::boundary(row.first_record_lsn.value_or(row.valid_end_lsn));
+  const auto ignore = [](ReadingBatch&&) -> Status { return {}; };
+  const Reading reading = TRY(read_segment(archive_.files, archive_.identity, found.file, plan, ignore));
+  return reading.rest.valid_end_lsn >= row.valid_end_lsn;
 }
 
 SegmentRow Intake::fresh_row(const FoundSegment& found) const {
@@ -117,7 +136,7 @@ Result<std::optional<SegmentRow>> Intake::index_segment(const FoundSegment& foun
   // A file that only grew is read on; one that is new, or was changed under its row, from its beginning.
   const bool goes_on = rows.known && rows.known->problem.empty() &&
                        rows.known->state != SegmentState::finished && rows.known->records != 0 &&
-                       !turned_up_later(rows);
+                       !turned_up_later(rows) && (found.file.partial || TRY(still_holds(found, rows)));
   auto read = TRY(read_into(found, rows, goes_on ? *rows.known : row, goes_on));
   if (read) say(rows.known, *read, begun_us);
   return read;

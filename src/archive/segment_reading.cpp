@@ -69,7 +69,7 @@ std::string problem_of(const ReadStop& stop, bool partial) {
     case StopKind::unknown_magic:
       return "unknown version: " + stop.reason;
     case StopKind::unreadable:
-      return "unreadable: " + stop.reason;
+      return std::string(kUnreadable) + ": " + stop.reason;
   }
   return "unknown";
 }
