@@ -61,3 +61,19 @@ shown() {
   done
   printf '%s' "${line# }"
 }
+
+# field NAME: the last string of that name in walback's JSON on stdin, however it is laid out. Values with quotes in
+# them are cut there; the ones that the scripts ask for have none.
+field() { grep -o "\"$1\" *: *\"[^\"]*\"" | tail -n 1 | cut -d '"' -f 4; }
+
+# A port on which nobody listens; whether it will do, walback's plan decides.
+free_port() {
+  local port
+  for ((port = 15432; port < 15532; port++)); do
+    if ! (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
+      printf '%s' "$port"
+      return
+    fi
+  done
+  die 'ports 15432 to 15531 are all taken' 'Free one of them.' 6
+}
