@@ -206,6 +206,33 @@ Result<BackupRow> read_backup(FileSystem& files, const Path& directory, const st
   return row;
 }
 
+Status check_backup(FileSystem& files, const ArchiveLayout& archive, const std::string& id,
+                    const ArchiveIdentity& identity) {
+  const Path directory = archive.backup(id);
+  if (!exists(files, directory)) {
+    return fail(ErrorKind::not_found, fmt::format("its directory '{}' is gone", directory.string()));
+  }
+  const auto read = read_backup(files, directory, id, identity);
+  if (!read && read.error().kind == ErrorKind::not_found)
+    return fail(ErrorKind::corrupt, read.error().message);
+  TRY(read);
+  std::string first;
+  std::uint64_t unfit = 0;
+  const auto look = [&](const std::string& path, std::uint64_t bytes) {
+    const auto info = files.stat(directory / path);
+    if (info && info->size_bytes == bytes) return;
+    if (++unfit > 1) return;
+    first = !info ? fmt::format("'{}' is missing", path)
+                  : fmt::format("'{}' has {} bytes, its manifest says {}", path, info->size_bytes, bytes);
+  };
+  const auto manifest_text = TRY(files.read(directory / "backup_manifest", kManifestLimit));
+  TRY(parse_backup_manifest(manifest_text, look));
+  if (unfit == 0) return {};
+  return fail(
+      ErrorKind::corrupt,
+      unfit == 1 ? first : fmt::format("{}, and {} more files are not as they were", first, unfit - 1));
+}
+
 Result<std::vector<BackupRow>> scan_backups(FileSystem& files, const ArchiveLayout& archive,
                                             const ArchiveIdentity& identity) {
   std::vector<BackupRow> rows;

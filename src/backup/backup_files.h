@@ -40,6 +40,12 @@ struct BackupFacts {
 [[nodiscard]] Result<BackupRow> read_backup(FileSystem& files, const Path& directory, const std::string& id,
                                             const ArchiveIdentity& identity);
 
+/// What can be seen of a base backup without reading its data: what read_backup sees, and that every file of
+/// the manifest is there at its size. Before a plan counts on it. Errors: not_found where its directory is
+/// gone, corrupt, foreign_system.
+[[nodiscard]] Status check_backup(FileSystem& files, const ArchiveLayout& archive, const std::string& id,
+                                  const ArchiveIdentity& identity);
+
 /// Every base backup on disk, oldest first, from the disk alone: what the catalog's rows are rebuilt from. A
 /// damaged one is a row with `problem` set, so that it is seen and never used. Unfinished ones are no backups
 /// and no problems; names that are none of ours are passed over.

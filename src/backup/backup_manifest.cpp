@@ -9,9 +9,21 @@
 namespace walback {
 namespace {
 
+/// A name that is not UTF-8 stands there as hexadecimal bytes.
+std::string from_hex(std::string_view text) {
+  const auto digit = [](char c) { return c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10; };
+  std::string bytes;
+  for (std::size_t i = 0; i + 1 < text.size(); i += 2) {
+    bytes += static_cast<char>(digit(text[i]) * 16 + digit(text[i + 1]));
+  }
+  return bytes;
+}
+
 /// Follows the document by depth and key; knows three places and passes over everything else.
 class ManifestReader final : public nlohmann::json_sax<nlohmann::json> {
  public:
+  using OnFile = std::function<void(const std::string& path, std::uint64_t bytes)>;
+  explicit ManifestReader(const OnFile& on_file) : on_file_(on_file) {}
   [[nodiscard]] Result<BackupManifest> take() &&;
 
   bool null() override { return true; }
@@ -53,19 +65,27 @@ class ManifestReader final : public nlohmann::json_sax<nlohmann::json> {
   std::optional<std::uint64_t> version_;
   bool closed_ = false;  ///< its last member, the checksum over all others, is there
   BackupManifest manifest_;
+  const OnFile& on_file_;
+  std::string path_;
+  std::uint64_t size_ = 0;
   std::optional<std::uint64_t> timeline_;
   std::optional<Lsn> start_, end_;
 };
 
 bool ManifestReader::number_unsigned(number_unsigned_t value) {
   if (depth_ == 1 && key_ == "PostgreSQL-Backup-Manifest-Version") version_ = value;
-  if (in_item_of("Files") && key_ == "Size") manifest_.size_bytes += value;
+  if (in_item_of("Files") && key_ == "Size") {
+    manifest_.size_bytes += value;
+    size_ = value;
+  }
   if (in_item_of("WAL-Ranges") && key_ == "Timeline") timeline_ = value;
   return true;
 }
 
 bool ManifestReader::string(string_t& value) {
   if (depth_ == 1 && key_ == "Manifest-Checksum") closed_ = true;
+  if (in_item_of("Files") && key_ == "Path") path_ = value;
+  if (in_item_of("Files") && key_ == "Encoded-Path") path_ = from_hex(value);
   if (in_item_of("WAL-Ranges") && key_ == "Start-LSN") start_ = parse_lsn(value);
   if (in_item_of("WAL-Ranges") && key_ == "End-LSN") end_ = parse_lsn(value);
   return true;
@@ -78,6 +98,12 @@ bool ManifestReader::start_object(std::size_t /*elements*/) {
 }
 
 bool ManifestReader::end_object() {
+  if (in_item_of("Files")) {
+    if (path_.empty()) return reject("a file without a path");
+    if (on_file_) on_file_(path_, size_);
+    path_.clear();
+    size_ = 0;
+  }
   if (in_item_of("WAL-Ranges")) {
     if (!timeline_ || *timeline_ == 0 || *timeline_ > UINT32_MAX || !start_ || !end_ || *end_ <= *start_) {
       return reject("a WAL range without valid Timeline, Start-LSN and End-LSN");
@@ -106,7 +132,12 @@ Result<BackupManifest> ManifestReader::take() && {
 }  // namespace
 
 Result<BackupManifest> parse_backup_manifest(std::string_view text) {
-  ManifestReader reader;
+  return parse_backup_manifest(text, {});
+}
+
+Result<BackupManifest> parse_backup_manifest(
+    std::string_view text, const std::function<void(const std::string& path, std::uint64_t bytes)>& on_file) {
+  ManifestReader reader(on_file);
   // A false return is an error that the reader noted itself.
   (void)nlohmann::json::sax_parse(text.begin(), text.end(), &reader);
   return std::move(reader).take();

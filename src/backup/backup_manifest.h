@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,5 +28,8 @@ struct BackupManifest {
 /// that. Format version 1 (PostgreSQL 13 to 16) and 2 (17, 18: it adds System-Identifier); another one is
 /// refused. Errors: corrupt, naming what is missing.
 [[nodiscard]] Result<BackupManifest> parse_backup_manifest(std::string_view text);
+/// The same, and `on_file` hears of every file: its path inside the backup, and its size.
+[[nodiscard]] Result<BackupManifest> parse_backup_manifest(
+    std::string_view text, const std::function<void(const std::string& path, std::uint64_t bytes)>& on_file);
 
 }  // namespace walback

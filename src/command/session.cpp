@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "archive/continuity.h"
 #include "archive/freshness.h"
 #include "backup/backup_files.h"
 #include "os/system.h"
@@ -32,6 +33,20 @@ Result<std::function<std::optional<std::uint32_t>(const PlannedSegment&)>> check
     const auto row = catalog->segment(segment.name);
     if (!row || !*row || (*row)->epoch != segment.epoch) return std::nullopt;
     return (*row)->file_crc32c;
+  };
+}
+
+std::function<void(const PlannedSegment&, const std::string&)> damage_recorder(
+    const ArchiveContext& archive) {
+  return [archive](const PlannedSegment& segment, const std::string& problem) {
+    const auto record = [&]() -> Status {
+      Catalog catalog = TRY(Catalog::open(archive.catalog_path));
+      return catalog.set_segment_problem(segment.name, segment.epoch,
+                                         std::string(kUnreadable) + ": " + problem);
+    };
+    if (const Status recorded = record(); !recorded) {
+      archive.log.warn("restore", "damage_not_recorded", {{key::error, recorded.error().message}});
+    }
   };
 }
 

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 
+#include "command/backup_soundness.h"
 #include "restore/planned_files.h"
 
 namespace walback {
@@ -28,13 +29,18 @@ std::shared_ptr<TargetOptions> add_target_options(CLI::App& app) {
 Result<RestorePlan> make_plan(Context& context, const ArchiveSession& session, const TargetOptions& options) {
   const RecoveryTarget target =
       TRY(parse_recovery_target(options, session.config.time_zone, context.clock->now()));
+  TRY(readmit_mended_backups(session));
   auto plan = plan_or_refuse(target, session.catalog, session.archive.identity);
+  // Each round takes one base backup out of the running.
+  while (plan && !TRY(is_sound(session, plan->backup))) {
+    plan = plan_or_refuse(target, session.catalog, session.archive.identity);
+  }
   if (!plan) {
     context.error_document = to_json(plan.error());
     return tl::unexpected(plan.error().error);
   }
-  TRY(settle_stop_from_files(*context.files, *plan, session.catalog, session.archive.layout));
   TRY(check_planned_files(*context.files, *plan, session.catalog, session.archive.layout));
+  TRY(settle_stop_from_files(*context.files, *plan, session.catalog, session.archive.layout));
   TRY(check_tablespaces(*plan, [&](const std::string& path) { return exists(*context.files, path); }));
   return std::move(*plan);
 }

@@ -67,6 +67,7 @@ class Reader {
 
   /// What precedes the damage may be used; of a segment with any other problem (another cluster's) nothing.
   void damaged(const SegmentRow& row) {
+    if (row.problem.starts_with("missing")) return missing(row.name.number, {row.name.number.value + 1});
     const bool sound_until_there = row.problem.starts_with("damaged");
     const Lsn from = sound_until_there ? std::max(row.valid_end_lsn, row.start_lsn) : row.start_lsn;
     part_.obstacles.push_back({from, end_of(row.name.number), ErrorKind::corrupt,

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/crc32c.h"
 #include "os/wal_files.h"
 #include "wal/record_reader.h"
@@ -9,7 +11,9 @@
 namespace walback {
 namespace {
 
-constexpr std::string_view kHint = "`walback plan` names what can be reached without it.";
+constexpr std::string_view kHint =
+    "It changed after it was indexed. Once the WAL manager has read it again (`manage.scan_interval`), "
+    "`walback plan` names what can be reached without it.";
 
 /// Where the file is now: a `.partial` may have been finished since the catalog was read.
 Path present_file(FileSystem& files, const PlannedSegment& segment, const ArchiveLayout& archive,
@@ -54,6 +58,16 @@ Status check_run(FileSystem& files, const SegmentRun& run, const Catalog& catalo
   return checked;
 }
 
+/// Where the records of the plan's last segment begin, if it is a `.partial`: nothing vouches for its bytes
+/// but its records, because it has no checksum before it is finished.
+Result<Lsn> begin_of_partial(const RestorePlan& plan, const Catalog& catalog) {
+  if (plan.segments.empty() || plan.segments.back().state == SegmentState::finished) return plan.read_from;
+  const SegmentRun& last = plan.segments.back();
+  const auto row = TRY(catalog.segment({last.timeline, last.last}));
+  if (!row || !row->first_record_lsn) return plan.read_from;
+  return std::min(plan.read_from, std::max(*row->first_record_lsn, plan.backup.start_lsn));
+}
+
 /// The plan's WAL as one stream of bytes.
 class PlanSource {
  public:
@@ -76,6 +90,10 @@ class PlanSource {
   const ArchiveLayout& archive_;
 };
 
+SegmentFile source_of(FileSystem& files, const RestorePlan& plan, const ArchiveLayout& archive) {
+  return PlanSource(files, plan, archive);
+}
+
 }  // namespace
 
 Status check_planned_files(FileSystem& files, const RestorePlan& plan, const Catalog& catalog,
@@ -89,21 +107,26 @@ Status check_planned_files(FileSystem& files, const RestorePlan& plan, const Cat
 Status settle_stop_from_files(FileSystem& files, RestorePlan& plan, const Catalog& catalog,
                               const ArchiveLayout& archive) {
   const SegmentSize size = plan.identity.segment_size;
-  WalFiles source(size, PlanSource(files, plan, archive));
+  WalFiles source(size, source_of(files, plan, archive));
   ReaderOptions options{
       .system_identifier = plan.identity.system_identifier, .segment_size = size, .timelines = {}};
   for (const WalRange& range : plan.history) options.timelines.push_back(range.timeline);
-  RecordReader reader(source, options, ReadFrom::boundary(plan.read_from));
+  RecordReader reader(source, options, ReadFrom::boundary(TRY(begin_of_partial(plan, catalog))));
+  std::optional<Lsn> last_valid;
   while (const Record* record = reader.next()) {
-    if (record->lsn < plan.stop.lsn) continue;
-    return settle_stop(plan, record->lsn, record->end_lsn, catalog);
+    if (record->lsn >= plan.stop.lsn) return settle_stop(plan, record->lsn, record->end_lsn, catalog);
+    last_valid = record->lsn;
   }
   const ReadStop& stop = reader.stop();
   if (stop.kind == StopKind::unreadable) return tl::unexpected(reader.source_error());
+  const Path file = source_of(files, plan, archive)(segment_of(stop.lsn, size)).value_or(Path("?"));
   return fail(ErrorKind::corrupt,
-              fmt::format("the WAL around the stop {} is not what was indexed: {}", to_string(plan.stop.lsn),
+              fmt::format("WAL segment '{}' is not what was indexed: damaged at {}, before the stop {}: {}",
+                          file.string(), to_string(stop.lsn), to_string(plan.stop.lsn),
                           stop.reason.empty() ? std::string(name_of(stop.kind)) : stop.reason),
-              std::string(kHint));
+              last_valid ? fmt::format("The last reachable moment before the damage is --to-lsn {}.",
+                                       to_string(*last_valid))
+                         : std::string(kHint));
 }
 
 }  // namespace walback

@@ -13,8 +13,9 @@ namespace walback {
 [[nodiscard]] Status check_planned_files(FileSystem& files, const RestorePlan& plan, const Catalog& catalog,
                                          const ArchiveLayout& archive);
 
-/// Reads the WAL around the stop: every record from `plan.read_from` to the one that decides it is valid, and
-/// `expected_end` is known afterwards. Damage in the tail is found here, not by PostgreSQL.
+/// Reads the WAL around the stop, of a `.partial` all of it: every record from there to the one that decides
+/// the stop is valid, and `expected_end` is known afterwards. Damage in the tail is found here (corrupt, with
+/// what is reachable before it), not by PostgreSQL, which would take it for the end of WAL.
 [[nodiscard]] Status settle_stop_from_files(FileSystem& files, RestorePlan& plan, const Catalog& catalog,
                                             const ArchiveLayout& archive);
 
