@@ -7,11 +7,11 @@
 #include <random>
 
 #include "base/text.h"
+#include "integration/support/exactness.h"
 #include "integration/support/lab_fixture.h"
 #include "integration/support/other_work.h"
 #include "integration/support/waldump_oracle.h"
 #include "os/system.h"
-#include "pg/binaries.h"
 
 /// Whatever a person may ask for: the plan's last commit in and first commit out are those that PostgreSQL's
 /// own pg_waldump shows around the stop, and what a restore opens holds exactly the rows of the commits
@@ -21,145 +21,6 @@ using namespace walback::test;
 using namespace std::chrono_literals;
 
 namespace {
-
-using Arguments = std::vector<std::string>;
-using WrittenRows = std::vector<std::pair<std::int64_t, std::uint32_t>>;
-
-Binaries waldump_binaries() {
-  BinarySearch search;
-  search.programs = {"pg_waldump"};
-  const auto binaries = find_binaries(search);
-  REQUIRE_MESSAGE(binaries, binaries.error().message);
-  return *binaries;
-}
-
-WaldumpOracle oracle_of(const LabFixture& lab) {
-  return {waldump_binaries(), lab.archive() / "wal" / "0001", lab.directory() / "waldump"};
-}
-
-/// Each row with the xid that wrote it.
-WrittenRows rows_of(const LabFixture& lab) {
-  const auto ledger = read_ledger(lab.ledger());
-  REQUIRE_MESSAGE(ledger, ledger.error().message);
-  CHECK(ledger->damaged_lines == 0);
-  WrittenRows rows;
-  for (const LedgerEntry& entry : ledger->entries) {
-    if (entry.state != LedgerState::failed) rows.emplace_back(entry.id, entry.xid);
-  }
-  return rows;
-}
-
-std::set<std::int64_t> ids_in(Connection connection) {
-  const auto rows = connection.query("SELECT id FROM test_data");
-  REQUIRE_MESSAGE(rows, rows.error().message);
-  std::set<std::int64_t> ids;
-  for (int row = 0; row < rows->count(); ++row) ids.insert(rows->integer(row, 0));
-  return ids;
-}
-
-Json shown(const DumpedEnd* end) {
-  if (end == nullptr) return nullptr;
-  return {{"lsn", to_string(end->lsn)}, {"time", to_rfc3339(end->time)}, {"xid", end->xid}};
-}
-/// What pg_waldump does not print is not compared.
-Json shown(Json commit) {
-  if (commit.is_object()) commit.erase("end_lsn");
-  return commit;
-}
-
-/// The options of a target and what pg_waldump says of it; no cut: there is nothing that decides it.
-struct Question {
-  std::string what;
-  Arguments target;
-  std::optional<Cut> cut;
-  std::uint64_t stragglers = 0;  ///< commits beyond the stop that are not stamped beyond the time
-};
-
-class Asker {
- public:
-  Asker(const LabFixture& lab, const WaldumpOracle& oracle) : lab_(lab), oracle_(oracle) {}
-
-  [[nodiscard]] Question time(std::string what, Timestamp time, bool before) const {
-    Question question{std::move(what), {"--to-time", to_rfc3339(time)}, oracle_.at_time(time, before)};
-    for (const DumpedEnd& end : oracle_.ends()) {
-      const bool asked_for = before ? end.time < time : end.time <= time;
-      if (question.cut && end.commit && end.record >= *question.cut && asked_for) ++question.stragglers;
-    }
-    return with(std::move(question), before);
-  }
-  [[nodiscard]] Question lsn(std::string what, Lsn lsn, bool before) const {
-    return with({std::move(what), {"--to-lsn", to_string(lsn)}, oracle_.at_lsn(lsn, before)}, before);
-  }
-  [[nodiscard]] Question xid(std::string what, std::uint32_t xid, bool before) const {
-    return with({std::move(what), {"--to-xid", std::to_string(xid)}, oracle_.at_xid(xid, before)}, before);
-  }
-  [[nodiscard]] Question name(const std::string& name, bool before) const {
-    return with({"restore point", {"--to-name", name}, oracle_.at_name(name, before)}, before);
-  }
-  /// Reached by the oldest base backup.
-  [[nodiscard]] bool reachable(const Question& question) const {
-    return question.cut && *question.cut >= oracle_.backup_ends().front();
-  }
-
-  /// The plan's commits on both sides of the stop against pg_waldump's.
-  void check(const Question& question) const {
-    Arguments arguments{"plan"};
-    arguments.insert(arguments.end(), question.target.begin(), question.target.end());
-    CAPTURE(question.what);
-    CAPTURE(join(question.target, " "));
-    REQUIRE(question.cut);
-    const Json plan = lab_.ask(arguments);
-    CHECK(shown(plan.at("last_commit")) == shown(oracle_.last_commit(*question.cut)));
-    CHECK(shown(plan.at("next_commit")) == shown(oracle_.next_commit(*question.cut)));
-    const bool warned = plan.dump().find("\"commits_beyond_stop\"") != std::string::npos;
-    CHECK(warned == (question.stragglers > 0));
-  }
-
- private:
-  static Question with(Question question, bool before) {
-    if (before) question.target.emplace_back("--before");
-    if (before) question.what += ", before";
-    return question;
-  }
-  const LabFixture& lab_;
-  const WaldumpOracle& oracle_;
-};
-
-/// Restores to it, and holds the copy's rows against those that pg_waldump's order of commits makes visible.
-Json check_restore(LabFixture& lab, const WaldumpOracle& oracle, const WrittenRows& rows,
-                   const Question& question) {
-  CAPTURE(question.what);
-  CAPTURE(join(question.target, " "));
-  REQUIRE(question.cut);
-  const auto cluster = lab.restore(question.target);
-  CHECK(cluster.proof.at("verdict") == "proven");
-  const auto expected = oracle.visible(rows, *question.cut);
-  const auto found = ids_in(lab.connect(cluster));
-  std::vector<std::int64_t> lost, surplus;
-  std::ranges::set_difference(expected, found, std::back_inserter(lost));
-  std::ranges::set_difference(found, expected, std::back_inserter(surplus));
-  CHECK(lost.empty());
-  CHECK(surplus.empty());
-  MESSAGE(question.what << " (" << join(question.target, " ") << "): " << found.size() << " rows of "
-                        << rows.size());
-  lab.stop(cluster);
-  return cluster.proof;
-}
-
-/// Nobody commits any more, neither a person nor walback's mirror of its index.
-void wait_for_quiet(const LabFixture& lab) {
-  const auto next_xid = [&] { return lab.value("SELECT pg_snapshot_xmax(pg_current_snapshot())"); };
-  std::string before = next_xid();
-  auto since = std::chrono::steady_clock::now();
-  REQUIRE(wait_until(
-      [&] {
-        const std::string now = next_xid();
-        if (now != before) since = std::chrono::steady_clock::now();
-        before = now;
-        return std::chrono::steady_clock::now() - since > 4s;
-      },
-      60s));
-}
 
 /// Draws targets; the same seed draws the same ones from the same WAL.
 class Draw {
@@ -228,7 +89,7 @@ struct WorkedLab {
     ledger = read->entries;
   }
   [[nodiscard]] WrittenRows rows() const {
-    WrittenRows rows = rows_of(lab);
+    WrittenRows rows = ledger_rows(lab);
     rows.insert(rows.end(), other->rows().begin(), other->rows().end());
     return rows;
   }
@@ -341,7 +202,7 @@ TEST_CASE("exactness: plans agree with pg_waldump, and restores hold exactly the
     std::ranges::copy_if(some, std::back_inserter(questions),
                          [&](const auto& one) { return ask.reachable(one); });
   }
-  const Question latest{"everything", {"--to-latest"}, oracle.at_end()};
+  const Question latest = ask.latest();
   const Question consistent{"the newest base backup", {"--to-consistent"}, oracle.backup_ends().back()};
   questions.push_back(latest);
   questions.push_back(consistent);

@@ -48,7 +48,7 @@ struct LabOptions {
   bool fsync = false;  ///< a test that pulls no plug need not wait for disks
   unsigned segment_size_mb = 16;
   /// Set on the primary before the test sees it (ALTER SYSTEM, then a restart).
-  std::vector<std::pair<std::string, std::string>> settings;
+  std::vector<std::pair<std::string, std::string>> settings{};
 };
 
 /// A lab that is up from construction to destruction, with everything gone at the end: servers, services,
