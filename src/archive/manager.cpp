@@ -52,7 +52,7 @@ class Manager {
     const auto lock = TRY(take_intake_lock(stop));
     open_watch();
     while (!stop.stop_requested()) {
-      const Status worked = work(stop);
+      Status worked = work(stop);
       if (!worked && ends_us(worked.error())) return worked;
       settle_state(worked);
       publish_status(false);
@@ -86,7 +86,7 @@ class Manager {
 
   /// One pass of the intake and what follows from it.
   Status work(const std::stop_token& stop) {
-    const Status done = try_work(stop);
+    Status done = try_work(stop);
     if (done || done.error().kind != ErrorKind::corrupt || now_us() < rebuild_again_us_) return done;
     close_catalog();
     catalog_ = TRY(rebuild_catalog(archive_, setup_.backups, done.error()));

@@ -17,8 +17,9 @@ Status Timelines::load(const Catalog& catalog) {
 std::vector<TimelineId> Timelines::missing(const std::vector<EpochFiles>& all) const {
   std::vector<TimelineId> missing;
   for (const auto& [timeline, history] : histories_) {
-    const bool listed = std::ranges::any_of(
-        all, [&](const EpochFiles& epoch) { return std::ranges::binary_search(epoch.histories, timeline); });
+    const bool listed = std::ranges::any_of(all, [id = timeline](const EpochFiles& epoch) {
+      return std::ranges::binary_search(epoch.histories, id);
+    });
     if (timeline.value != 1 && !listed) missing.push_back(timeline);
   }
   return missing;

@@ -52,6 +52,7 @@ Status check_slot(const std::optional<ReplicationSlot>& slot, const std::string&
 Status check_tablespaces(const std::vector<Tablespace>& tablespaces) {
   if (tablespaces.empty()) return {};
   std::vector<std::string> named;
+  named.reserve(tablespaces.size());
   for (const auto& tablespace : tablespaces) {
     named.push_back(fmt::format("{} ({})", tablespace.name, tablespace.location));
   }
