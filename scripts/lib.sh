@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What the scripts share; sourced by them, never run. After sourcing, `repository` and `build` are set.
+# What the scripts share; sourced by them, never run. It sets `repository`, and find_build sets `build`.
 
 set -euo pipefail
 umask 022 # what root builds is run by the user of the servers
@@ -30,24 +30,18 @@ give_to_server_user() {
   if is_root; then chown "$server_user:" "$1"; fi
 }
 
-# Where the servers' user cannot go (a checkout in /root, in a home directory), the build lies elsewhere.
+# Where the servers' user cannot go (root's checkout in /root, in a home directory), the build lies elsewhere.
 find_build() {
+  build=$repository/build
   if [ -n "${WALBACK_BUILD:-}" ]; then
-    mkdir -p -- "$WALBACK_BUILD"
-    build=$(cd -- "$WALBACK_BUILD" && pwd -P)
-  elif server_user_can_enter "$repository"; then
-    build=$repository/build
-  else
+    build=$(realpath -m -- "$WALBACK_BUILD")
+  elif ! server_user_can_enter "$repository"; then
     build=/var/tmp/walback-build-$(printf '%s' "$repository" | sha256sum | cut -c1-12)
+    # The name can be guessed: what somebody else put there is not run.
+    if [ -L "$build" ] || { [ -e "$build" ] && [ ! -O "$build" ]; }; then
+      die "'$build' is not a directory of user $(id -un)" 'Remove it, or name another build directory: WALBACK_BUILD=DIR.'
+    fi
   fi
-  mkdir -p -- "$build" 2>/dev/null || true
-  # The name in /var/tmp can be guessed: what somebody else put there is not run.
-  if [ ! -d "$build" ] || [ -L "$build" ] || [ ! -O "$build" ]; then
-    die "the build directory '$build' is not a directory of user $(id -un)" \
-      "Remove it, or name another one in the environment: WALBACK_BUILD=DIR."
-  fi
-  server_user_can_enter "$build" || die "user $server_user cannot enter the build directory '$build'" \
-    "Name another one in the environment: WALBACK_BUILD=DIR."
 }
 
 # shown COMMAND ARGUMENT…: as a person would type it.
