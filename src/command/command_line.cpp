@@ -41,9 +41,10 @@ Status prepare(const CommandSpec& spec, Context& context) {
   return drop_root();
 }
 
-/// "permission denied" alone leaves a person who typed sudo wondering.
+/// "permission denied" alone leaves a person who typed sudo wondering, and is no defect of ours.
 Error explain_denial(Error error, bool was_root) {
   if (!error.message.ends_with("permission denied")) return error;
+  if (error.kind == ErrorKind::internal) error.kind = ErrorKind::conflict;
   error.hint = fmt::format("walback works as the user '{}'{}: let that user in, or name another place.",
                            user_name(), was_root ? ", which it becomes when root starts it" : "");
   return error;

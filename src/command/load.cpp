@@ -58,6 +58,10 @@ Json to_json(const LoadFigures& figures) {
 
 /// Asks the primary what became of the commits in doubt; writes nothing else.
 Status run_settle(Context& context, const std::string& conninfo, const Path& ledger) {
+  if (!exists(*context.files, ledger)) {
+    return fail(ErrorKind::not_found, fmt::format("there is no ledger '{}'", ledger.string()),
+                "`walback load --ledger FILE` writes one.");
+  }
   Connection primary = TRY(Connection::open(conninfo));
   if (TRY(server_identity(primary)).in_recovery) {
     return fail(ErrorKind::conflict, "the server that was asked about commits in doubt is a standby",

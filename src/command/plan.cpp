@@ -25,11 +25,11 @@ Json place_json(const PlaceReport& report, const Place& place) {
 }
 
 std::string place_text(const PlaceReport& report, const Place& place) {
-  std::string text = fmt::format("place     '{}', port {}: {} needed, {} free, binaries in {}\n",
+  std::string text = fmt::format("place        '{}', port {}: {} needed, {} free, binaries in {}\n",
                                  place.directory.string(), place.port, render_bytes(report.needed_bytes),
                                  render_bytes(report.available_bytes), report.binaries.directory.string());
   if (report.occupancy == Occupancy::unfinished) {
-    text += "          an unfinished restore of ours is there; it would be wiped\n";
+    text += "             an unfinished restore of ours is there; it would be wiped\n";
   }
   return text;
 }
@@ -41,9 +41,8 @@ Status run_plan(Context& context, const Options& options) {
   std::string text = render_text(plan, session.config.time_zone);
   if (!options.into.empty()) {
     const Place place{std::filesystem::absolute(options.into), options.port};
-    const PlaceReport report =
-        TRY(check_place(*context.files, plan, session.archive.layout, place, session.config.postgres.bin,
-                        session.config.restore.settings));
+    const PlaceReport report = TRY(check_place(*context.files, plan, session.archive.layout, place,
+                                               session.config.postgres.bin, session.config.restore.settings));
     document["place"] = place_json(report, place);
     text += place_text(report, place);
   }

@@ -25,7 +25,9 @@ class SilentProgress final : public Progress {
 class DescriptorProgress final : public Progress {
  public:
   DescriptorProgress(int descriptor, const Clock& clock)
-      : descriptor_(descriptor), clock_(clock), terminal_(is_terminal(descriptor)) {}
+      : descriptor_(descriptor),
+        clock_(clock),
+        terminal_(is_terminal(descriptor) && environment_variable("TERM").value_or("dumb") != "dumb") {}
   ~DescriptorProgress() override { wipe(); }
 
   void report(const ProgressState& state) override {
@@ -91,7 +93,12 @@ std::string render_progress(const ProgressState& state, std::size_t columns) {
     text += "  " + render_bytes(state.done);
   }
   if (!state.detail.empty()) text += (state.total > 0 || state.done > 0 ? ", " : "  ") + state.detail;
-  if (text.size() > columns) text.resize(columns);
+  if (text.size() > columns) {
+    // Not in the middle of a character: continuation bytes are 10xxxxxx.
+    std::size_t end = columns;
+    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) --end;
+    text.resize(end);
+  }
   return text;
 }
 

@@ -105,7 +105,9 @@ class Service {
 
 Status run_both(Context& context) {
   const Path config = TRY(context.config_path());
-  TRY(context.config());
+  const ArchiveContext archive = TRY(open_configured_archive(context, TRY(context.config())));
+  // Two of them would start and refuse each other's children for ever.
+  const FileLock lock = TRY(FileLock::take(archive.layout.lock("run"), "walback run"));
   Service capture(context, "capture", config), manage(context, "manage", config);
   Status status;
   while (!context.stop.stop_requested()) {

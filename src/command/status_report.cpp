@@ -103,8 +103,10 @@ std::string render_text(const StatusReport& report, const std::string& zone, boo
                   report.problems.empty() ? "all is well" : "needs a look");
   for (const std::string& problem : report.problems) text += "  !          " + problem + "\n";
   text += window_text(report.window, zone);
-  text += fmt::format("  lost now   {} if the primary dies, {} if this machine dies with it\n",
-                      loss_text(report.held_loss_bytes), loss_text(report.durable_loss_bytes));
+  text +=
+      fmt::format("  lost now   {} if the primary dies, {} if this machine dies with it{}\n",
+                  loss_text(report.held_loss_bytes), loss_text(report.durable_loss_bytes),
+                  report.primary_answers || !report.held_loss_bytes ? "" : " (as the capturer last saw it)");
   text += fmt::format(
       "  services   capturer {}, WAL manager {}, primary {}\n",
       report.capturer_runs ? (report.capture ? name_of(report.capture->state) : "running") : "NOT running",

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <thread>
 
 #include "archive/freshness.h"
@@ -64,6 +65,13 @@ void look_at_services(const Context& context, const ArchiveContext& archive, Sta
     report.problems.emplace_back("the capturer has not reported for 30 seconds");
 }
 
+/// The slot says that somebody is attached, and who it is is kept from us.
+bool receiver_is_hidden(const Config& config, const StatusReport& report) {
+  return std::any_of(report.slots.begin(), report.slots.end(), [&](const ReplicationSlot& slot) {
+    return slot.name == config.primary.slot && slot.active;
+  });
+}
+
 /// From the primary's own view of our receiver; where it does not answer, from the capturer's last report.
 void work_out_loss(const Config& config, StatusReport& report) {
   std::optional<Lsn> held, durable;
@@ -80,7 +88,10 @@ void work_out_loss(const Config& config, StatusReport& report) {
   report.held_loss_bytes = loss(report.primary_lsn, held);
   report.durable_loss_bytes = loss(report.primary_lsn, durable);
   if (report.primary_answers && !held) {
-    report.problems.push_back(fmt::format("no receiver is attached to slot '{}'", config.primary.slot));
+    report.problems.push_back(
+        receiver_is_hidden(config, report)
+            ? "the role of primary.conninfo may not see the receiver: grant pg_monitor to it"
+            : fmt::format("no receiver is attached to slot '{}'", config.primary.slot));
   }
 }
 

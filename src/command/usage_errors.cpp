@@ -4,7 +4,7 @@
 
 #include <algorithm>
 #include <cctype>
-#include <map>
+#include <regex>
 
 #include "base/text.h"
 
@@ -60,27 +60,23 @@ Error unexpected(const Reached& reached, const std::string& word) {
   if (word.starts_with('-')) {
     const std::string name = word.substr(0, word.find('='));
     const auto near = nearest(name, options_of(reached));
-    return {ErrorKind::usage, fmt::format("{} knows no option {}", reached.called, name),
+    return {ErrorKind::usage, fmt::format("{} is no option of {}", name, reached.called),
             near ? fmt::format("Did you mean {}?", *near) : see};
   }
   const std::vector<std::string> below = names_of(commands_of(*reached.app));
   if (below.empty() || !reached.app->get_subcommands().empty())
     return {ErrorKind::usage, fmt::format("{} takes no argument '{}'", reached.called, word), see};
   const auto near = nearest(word, below);
-  return {ErrorKind::usage, fmt::format("{} knows no command '{}'", reached.called, word),
+  return {ErrorKind::usage, fmt::format("'{}' is no command of {}", word, reached.called),
           near ? fmt::format("Did you mean `{} {}`?", reached.called, *near) : see};
 }
 
 /// The parser's own sentence in our spelling.
 std::string plain(std::string message) {
   std::replace(message.begin(), message.end(), '\n', ' ');
-  const std::map<std::string, std::string> replaced{{": 1 required TEXT missing", " needs a value"},
-                                                    {": 1 required UINT missing", " needs a number"},
-                                                    {": 1 required INT missing", " needs a number"},
-                                                    {": 1 required FLOAT missing", " needs a number"}};
-  for (const auto& [from, to] : replaced) {
-    if (const auto at = message.find(from); at != std::string::npos) message.replace(at, from.size(), to);
-  }
+  static const std::regex missing(": 1 required [A-Z]+ missing"), range(": Value (.*) not in range (.*)");
+  message = std::regex_replace(message, missing, " needs a value");
+  message = std::regex_replace(message, range, ": '$1' is not a number from $2");
   if (!message.empty()) message[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(message[0])));
   while (!message.empty() && (message.back() == '.' || message.back() == ' ')) message.pop_back();
   return message;
@@ -94,10 +90,14 @@ Error usage_error(const CLI::App& app, const CLI::ParseError& error,
   const std::vector<std::string> below = names_of(commands_of(*reached.app));
   if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) {
     // The parser's message ends with the words it could not place; the first of them is what went wrong.
+    // A misspelt option comes before its value there only sometimes, and explains it.
     const std::string message = error.what();
     const auto colon = message.find(": ");
-    if (colon != std::string::npos)
-      return unexpected(reached, message.substr(colon + 2, message.find(' ', colon + 2) - colon - 2));
+    const auto words =
+        split(std::string_view(message).substr(colon == std::string::npos ? 0 : colon + 2), ' ');
+    const auto option =
+        std::find_if(words.begin(), words.end(), [](std::string_view word) { return word.starts_with('-'); });
+    return unexpected(reached, std::string(option != words.end() ? *option : words.front()));
   }
   if (!below.empty() && reached.app->get_subcommands().empty() && reached.app != &app &&
       dynamic_cast<const CLI::RequiredError*>(&error) != nullptr) {
@@ -107,6 +107,14 @@ Error usage_error(const CLI::App& app, const CLI::ParseError& error,
     }
     return {ErrorKind::usage, fmt::format("{} needs one of: {}", reached.called, join(below, ", ")),
             fmt::format("See `{} --help`.", reached.called)};
+  }
+  if (dynamic_cast<const CLI::RequiredError*>(&error) != nullptr) {
+    // "what is required" says little; what the argument is stands in its description.
+    const std::string message = error.what();
+    const auto* option = reached.app->get_option_no_throw(message.substr(0, message.find(' ')));
+    if (option != nullptr && option->get_positional())
+      return {ErrorKind::usage, fmt::format("{} needs {}", reached.called, option->get_description()),
+              fmt::format("See `{} --help`.", reached.called)};
   }
   return {ErrorKind::usage, plain(error.what()), fmt::format("See `{} --help`.", reached.called)};
 }
