@@ -67,6 +67,7 @@ struct WorkedLab {
   explicit WorkedLab(std::uint64_t seed) {
     LoadSetup setup = lab.load_setup(8, 0);
     setup.seed = seed;
+    setup.rate = 3'000;  // busy enough for stamps that run backwards, and no more WAL than that takes
     BackgroundLoad load(setup);
     await(load, 200);
     other = std::make_unique<OtherWork>(lab.primary(), seed);

@@ -33,24 +33,25 @@ std::string WalbackRun::all() const {
 }
 
 LabFixture::LabFixture(const LabOptions& options) {
+  const auto executable = environment_variable("WALBACK");
+  REQUIRE_MESSAGE(executable, "WALBACK names no executable");
   required(drop_root(), "drop_root");
-  root_ = required(make_temporary_directory("walback-lab-test"), "a temporary directory");
+  home_.path = required(make_temporary_directory("walback-lab-test"), "a temporary directory");
   setup_.directory = lab();
   setup_.standby = options.standby;
   setup_.capturing = options.capturing;
   setup_.synchronous = options.synchronous;
   setup_.fsync = options.fsync;
   setup_.segment_size_mb = options.segment_size_mb;
-  const auto executable = environment_variable("WALBACK");
-  REQUIRE_MESSAGE(executable, "WALBACK names no executable");
   setup_.executable = *executable;
   state_ = required(lab_up(setup_, {}, {}), "lab_up");
   if (!options.settings.empty()) restart_with(options.settings);
 }
 
-LabFixture::~LabFixture() {
-  static_cast<void>(lab_down(lab(), false, {}));
-  static_cast<void>(real_file_system().remove_tree(root_));
+LabFixture::Home::~Home() {
+  if (path.empty()) return;
+  static_cast<void>(lab_down(path / "lab", false, {}));
+  static_cast<void>(real_file_system().remove_tree(path));
 }
 
 void LabFixture::restart_with(const std::vector<std::pair<std::string, std::string>>& settings) {
@@ -60,7 +61,7 @@ void LabFixture::restart_with(const std::vector<std::pair<std::string, std::stri
 }
 
 Command LabFixture::command(const std::vector<std::string>& arguments) const {
-  Command command{state_.executable, {"-c", state_.config().string()}, {}, root_};
+  Command command{state_.executable, {"-c", state_.config().string()}, {}, home_.path};
   command.arguments.insert(command.arguments.end(), arguments.begin(), arguments.end());
   return command;
 }

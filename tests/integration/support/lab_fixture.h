@@ -57,15 +57,14 @@ struct LabOptions {
 class LabFixture {
  public:
   explicit LabFixture(const LabOptions& options = {});
-  ~LabFixture();
   LabFixture(const LabFixture&) = delete;
   LabFixture& operator=(const LabFixture&) = delete;
 
   [[nodiscard]] const LabState& state() const { return state_; }
-  [[nodiscard]] const Path& directory() const { return root_; }  ///< the test's own; the lab is in it
-  [[nodiscard]] Path lab() const { return root_ / "lab"; }
+  [[nodiscard]] const Path& directory() const { return home_.path; }  ///< the test's own; the lab is in it
+  [[nodiscard]] Path lab() const { return home_.path / "lab"; }
   [[nodiscard]] Path archive() const { return state_.archive(); }
-  [[nodiscard]] Path ledger() const { return root_ / "verification_log.json"; }
+  [[nodiscard]] Path ledger() const { return home_.path / "verification_log.json"; }
 
   /// `walback -c <the lab's walback.yaml> <arguments>`, to its end.
   [[nodiscard]] WalbackRun walback(const std::vector<std::string>& arguments,
@@ -106,7 +105,12 @@ class LabFixture {
  private:
   void restart_with(const std::vector<std::pair<std::string, std::string>>& settings);
 
-  Path root_;
+  /// Cleans up after a constructor that failed, too.
+  struct Home {
+    Path path;
+    ~Home();
+  };
+  Home home_;
   LabSetup setup_;
   LabState state_;
   int restores_ = 0;
