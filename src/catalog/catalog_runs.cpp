@@ -2,8 +2,9 @@
 
 #include "catalog/catalog_impl.h"
 
-// SQLite judges 100,000 rows of a covering index in 27 ms and needs several times that to hand each of them over
-// as a row. So a stretch of segments is judged by one aggregate, and walked only where it is not one run.
+// SQLite judges 100,000 rows of a covering index in 27 ms and needs several times that to hand each of them
+// over as a row. So a stretch of segments is judged by one aggregate, and walked only where it is not one
+// run.
 
 namespace walback {
 namespace {

@@ -29,8 +29,8 @@ struct ArchiveSession {
 [[nodiscard]] Result<std::function<std::optional<std::uint32_t>(const PlannedSegment&)>> checksums_of(
     const Path& catalog_path);
 
-/// Notes in the catalog that a segment is not what was indexed, so that plans count without it until an intake
-/// has read it again: it then says precisely what is damaged, or that a good copy is back.
+/// Notes in the catalog that a segment is not what was indexed, so that plans count without it until an
+/// intake has read it again: it then says precisely what is damaged, or that a good copy is back.
 [[nodiscard]] std::function<void(const PlannedSegment&, const std::string& problem)> damage_recorder(
     const ArchiveContext& archive);
 
