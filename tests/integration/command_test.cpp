@@ -218,7 +218,7 @@ TEST_CASE("command line: every reading command's JSON has its keys and types") {
                {"differences", "array"},
                {"expected", "object"},
                {"reached", "object"},
-               {"timings", "array"},
+               {"timings", "object"},
                {"written_at", "time"}},
               false);
   const Json restores = lab.ask({"list", "restores"});
