@@ -119,10 +119,12 @@ std::vector<int> receivers(const Path& archive) {
   return pids;
 }
 
-std::string phase_of(const Path& directory) {
+/// As the mark says it; with `pid`, only of the restore by that process, not of one that it is about to wipe.
+std::string phase_of(const Path& directory, int pid = 0) {
   const auto text = real_file_system().read(directory / "walback-restore.json");
   const auto json = text ? parse_json(*text, "mark") : Result<Json>(Json::object());
-  return json ? json->value("phase", "") : "";
+  if (!json || (pid != 0 && json->value("pid", 0) != pid)) return "";
+  return json->value("phase", "");
 }
 
 /// A command killed at most this long after it began, or after a phase began.
@@ -135,7 +137,7 @@ std::vector<std::string> restore_to_latest(const Path& into, std::uint16_t port)
 /// Runs a restore until it shows `phase`, and a moment longer. False: it came to its end before.
 bool await_phase(Running& restore, const Path& directory, const std::string& phase,
                  std::chrono::milliseconds longer) {
-  while (phase_of(directory) != phase) {
+  while (phase_of(directory, restore.pid()) != phase) {
     if (restore.ended()) return false;
     std::this_thread::sleep_for(1ms);
   }
