@@ -82,6 +82,15 @@ Result<std::string> start_known(const ClusterSetup& setup, const RestoredLayout&
   return server.psql();
 }
 
+/// What it was made of, as the plan in its mark says.
+void describe(const Json& plan, Proof& proof) {
+  const auto part = [&](const char* name) { return plan.is_object() ? plan.value(name, Json()) : Json(); };
+  proof.backup_id = member<std::string>(part("backup"), "id").value_or("");
+  proof.base_bytes = member<std::uint64_t>(part("backup"), "size_bytes").value_or(0);
+  proof.wal_segments = member<std::uint64_t>(part("wal"), "segments").value_or(0);
+  proof.wal_bytes = member<std::uint64_t>(part("wal"), "bytes").value_or(0);
+}
+
 /// What the copy says before its promotion. One that was promoted already, by a promotion that was cut short,
 /// is judged by its switch point, which stays; a paused one that was started again has forgotten the time of
 /// what it replayed before.
@@ -157,7 +166,9 @@ Result<Proof> promote_cluster(const ClusterSetup& setup, const Path& data_direct
   if (marker.phase != RestorePhase::paused && !again) {
     return fail(ErrorKind::conflict,
                 fmt::format("'{}' is not paused (phase {})", marker.name, name_of(marker.phase)),
-                "Only a cluster restored with --pause can be promoted.");
+                marker.phase == RestorePhase::complete
+                    ? "Only a cluster restored with --pause can be promoted."
+                    : "It was cut short: restore again into the same directory, which is then wiped.");
   }
   TRY(start_known(setup, layout, marker, stop));
   const std::string what = fmt::format("'{}'", layout.marker().string());
@@ -166,6 +177,7 @@ Result<Proof> promote_cluster(const ClusterSetup& setup, const Path& data_direct
   proof.directory = data_directory.string();
   proof.target = marker.target;
   proof.port = marker.port;
+  describe(marker.plan, proof);
   TRY(ask(setup, server, proof));
   marker.phase = RestorePhase::finishing;
   marker.pid = ::getpid();

@@ -23,13 +23,15 @@ Path present_file(FileSystem& files, const PlannedSegment& segment, const Archiv
   return path;
 }
 
+tl::unexpected<Error> missing(const Path& path) {
+  return fail(ErrorKind::not_found,
+              fmt::format("WAL segment '{}' is missing, and the plan needs it", path.string()),
+              std::string(kHint));
+}
+
 Status check_finished(FileSystem& files, const SegmentRow& row, const Path& path, SegmentSize size) {
   const auto info = files.stat(path);
-  if (!info && info.error().kind == ErrorKind::not_found) {
-    return fail(ErrorKind::not_found,
-                fmt::format("WAL segment '{}' is missing, and the plan needs it", path.string()),
-                std::string(kHint));
-  }
+  if (!info && info.error().kind == ErrorKind::not_found) return missing(path);
   if (!info) return tl::unexpected(info.error());
   if (info->size_bytes != size.bytes()) {
     return fail(ErrorKind::corrupt,
@@ -48,6 +50,12 @@ Status check_finished(FileSystem& files, const SegmentRow& row, const Path& path
 
 Status check_run(FileSystem& files, const SegmentRun& run, const Catalog& catalog,
                  const ArchiveLayout& archive, SegmentSize size) {
+  if (run.state != SegmentState::finished) {
+    const PlannedSegment partial{{run.timeline, run.first}, run.epoch, run.state};
+    if (!exists(files, present_file(files, partial, archive, size)))
+      return missing(file_of(partial, archive, size));
+    return {};
+  }
   Status checked;
   TRY(catalog.each_segment(run.timeline, run.first, run.last, [&](const SegmentRow& row) {
     if (row.epoch != run.epoch || row.state != SegmentState::finished) return true;

@@ -181,10 +181,38 @@ TEST_CASE("restore: paused, stopped, started, promoted; the archive stays as it 
             fmt::format("directory '{}' holds the restored cluster 'r1' (complete); port {} is taken on "
                         "this host",
                         cluster.directory.string(), cluster.port)) != std::string::npos);
+  CHECK(cluster.proof["base_bytes"].get<std::uint64_t>() > 0);
   lab.ask({"clusters", "remove", "r1"});
   CHECK(deserted(cluster.directory));
   CHECK_FALSE(exists(files(), cluster.directory));
   CHECK(lab.ask({"clusters"}).empty());
+
+  // A promotion that was cut short after the promotion itself: the same command brings it to its end.
+  cluster.directory = lab.lab() / "r2";
+  lab.ask(words({"restore", "--to-name", "here", "--pause"}, places(cluster.directory, cluster.port)));
+  {
+    Connection copy = lab.connect(cluster);
+    text_of(copy, "SELECT pg_wal_replay_resume()");
+    CHECK(wait_until([&] { return text_of(copy, "SELECT pg_is_in_recovery()") == "f"; }, 60s));
+  }
+  auto marker = read_marker(files(), {cluster.directory});
+  REQUIRE(marker);
+  REQUIRE(*marker);
+  (*marker)->phase = RestorePhase::finishing;
+  (*marker)->pid = 0;
+  REQUIRE(write_marker(files(), {cluster.directory}, **marker));
+  cluster.proof = lab.ask({"clusters", "promote", "r2"});
+  check_opened(lab, cluster);
+  CHECK(cluster.proof["warnings"][0] == "an earlier promotion was cut short; the switch point is the proof");
+
+  // And where its server ended too, nobody can tell what reached the disk.
+  lab.ask({"clusters", "stop", "r2"});
+  REQUIRE(write_marker(files(), {cluster.directory}, **marker));
+  const WalbackRun lost = lab.walback({"clusters", "promote", "r2"});
+  CHECK(lost.exit_code == 6);
+  CHECK(lost.err ==
+        "walback: 'r2' is not paused (phase finishing)\n"
+        "hint: It was cut short: restore again into the same directory, which is then wiped.\n");
 }
 
 TEST_CASE("restore: what the base's settings and the primary's life put in the way") {
