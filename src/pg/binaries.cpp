@@ -105,8 +105,12 @@ Result<std::set<std::string>> known_settings(const Binaries& binaries) {
   const Output output = TRY(run(Command{program, {"--describe-config"}, {}, "/"}, kVersionTimeout));
   std::set<std::string> names;
   for (const std::string_view line : split(output.out, '\n')) {
-    const std::string_view name = line.substr(0, line.find('\t'));
-    if (name.size() < line.size()) names.emplace(name);
+    std::string name(line.substr(0, line.find('\t')));
+    if (name.size() == line.size()) continue;
+    // DateStyle, TimeZone: PostgreSQL does not tell cases apart, and neither may we.
+    std::transform(name.begin(), name.end(), name.begin(),
+                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    names.insert(std::move(name));
   }
   if (!output.status.success() || names.empty()) {
     return fail(ErrorKind::not_found, fmt::format("'{} --describe-config' gave no settings: {}",

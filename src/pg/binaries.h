@@ -28,7 +28,8 @@ struct Binaries {
 };
 
 /// The names of all settings that this build of PostgreSQL may find in postgresql.conf, but for developers'
-/// own (those that postgresql.conf.sample leaves out) and extensions': `postgres --describe-config`.
+/// own (those that postgresql.conf.sample leaves out) and extensions': `postgres --describe-config`. In lower
+/// case.
 [[nodiscard]] Result<std::set<std::string>> known_settings(const Binaries& binaries);
 
 /// Where to look, in this order: `configured` and nowhere else; the Debian directories, newest first;

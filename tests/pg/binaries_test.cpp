@@ -116,3 +116,16 @@ TEST_CASE("binaries: a configured directory is the only place") {
   CHECK(found.error().message ==
         "the programs of PostgreSQL were not found in " + tree.root().string() + "/nowhere (no postgres)");
 }
+
+TEST_CASE("binaries: the settings a server knows are named in lower case, as they are looked up") {
+  const auto binaries = find_binaries(BinarySearch{});
+  REQUIRE(binaries);
+  const auto known = known_settings(*binaries);
+  REQUIRE(known);
+  for (const char* name : {"datestyle", "intervalstyle", "timezone", "shared_buffers"}) {
+    CAPTURE(name);
+    CHECK(known->contains(name));
+  }
+  CHECK_FALSE(known->contains("DateStyle"));
+  CHECK_FALSE(known->contains("output_plugins"));
+}
