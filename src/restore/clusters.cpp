@@ -114,7 +114,13 @@ Status ask(const ClusterSetup& setup, RestoredServer& server, Proof& proof) {
 RestoreRow as_it_is(FileSystem& files, RestoreRow row) {
   if (row.state != RestoreState::running) return row;
   const auto marker = read_marker(files, {row.directory});
-  if (marker && *marker && worked_on(**marker)) return row;
+  if (marker && *marker && (*marker)->name == row.name) {
+    if (worked_on(**marker)) return row;
+    // Killed after the mark said so and before the journal did.
+    if ((*marker)->phase == RestorePhase::complete) row.state = RestoreState::complete;
+    if ((*marker)->phase == RestorePhase::paused) row.state = RestoreState::paused;
+    if (row.state != RestoreState::running) return row;
+  }
   row.state = RestoreState::failed;
   row.error = "the restore's process ended before the restore did";
   return row;
