@@ -46,15 +46,6 @@ Result<Refused> before_the_first(const RecoveryTarget& target, const ResolvedSto
                  at.boundary()};
 }
 
-tl::unexpected<Refused> in_the_way(const RecoveryTarget& target, const Obstacle& obstacle) {
-  const bool damaged = obstacle.kind == ErrorKind::corrupt;
-  return refuse(obstacle.kind,
-                fmt::format("{} needs WAL that is {}: {} ({} to {})", to_string(target),
-                            damaged ? "damaged" : "not in the archive", obstacle.what,
-                            to_string(obstacle.from), to_string(obstacle.to)),
-                {}, obstacle.from);
-}
-
 /// Where the WAL before `lsn` was last interrupted.
 Obstacle last_interruption(const std::vector<Obstacle>& obstacles, Lsn lsn) {
   Obstacle last;
@@ -64,6 +55,15 @@ Obstacle last_interruption(const std::vector<Obstacle>& obstacles, Lsn lsn) {
 }
 
 }  // namespace
+
+tl::unexpected<Refused> in_the_way(const RecoveryTarget& target, const Obstacle& obstacle) {
+  const bool damaged = obstacle.kind == ErrorKind::corrupt;
+  return refuse(obstacle.kind,
+                fmt::format("{} needs WAL that is {}: {} ({} to {})", to_string(target),
+                            damaged ? "damaged" : "not in the archive", obstacle.what,
+                            to_string(obstacle.from), to_string(obstacle.to)),
+                {}, obstacle.from);
+}
 
 OrRefused<BackupRow> choose_backup(const RecoveryTarget& target, const ResolvedStop& at, const WalPath& path,
                                    const std::vector<BackupRow>& backups) {

@@ -3,6 +3,9 @@
 
 namespace walback {
 
+/// The refusal of a target that needs WAL which recovery cannot read.
+[[nodiscard]] tl::unexpected<Refused> in_the_way(const RecoveryTarget& target, const Obstacle& obstacle);
+
 /// The newest base backup that leads to the stop, with every segment in between at hand. An older one needs
 /// more WAL, so where a newer one fails by a gap behind it, all do, and the first obstacle is named.
 [[nodiscard]] OrRefused<BackupRow> choose_backup(const RecoveryTarget& target, const ResolvedStop& at,

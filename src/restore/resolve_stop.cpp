@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "restore/choose_backup.h"
 #include "wal/page.h"
 
 namespace walback {
@@ -80,6 +81,9 @@ ResolvedStop stop_at_deciding(const WalPath& path, std::size_t part, Lsn lsn, bo
 }
 
 Result<Refused> beyond_the_end(const RecoveryTarget& target, const WalPath& path, Lsn captured) {
+  // Damage is never the end: the record may well have been captured.
+  const auto obstacle = first_obstacle(path.obstacles(path.parts.size() - 1), captured, target.lsn + 1);
+  if (obstacle) return in_the_way(target, *obstacle).value();
   std::string hint =
       "If the primary is alive, wait until the capturer has received it, or take everything there is with "
       "--to-latest.";
