@@ -22,6 +22,12 @@ using namespace std::chrono_literals;
 
 namespace {
 
+/// By the primary's clock.
+Timestamp now_on(const LabFixture& lab) {
+  const auto now = lab.value("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint");
+  return {static_cast<std::int64_t>(parse_decimal(now).value())};
+}
+
 /// Draws targets; the same seed draws the same ones from the same WAL.
 class Draw {
  public:
@@ -213,8 +219,7 @@ TEST_CASE("exactness: plans agree with pg_waldump, and restores hold exactly the
   check_aborted(worked, oracle, draw);
 
   // The silence behind the last commit, once a watermark shows that it is one.
-  const std::string clock = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
-  const Timestamp now{static_cast<std::int64_t>(parse_decimal(lab.value(clock)).value())};
+  const Timestamp now = now_on(lab);
   const Question idle{"the idle stretch", {"--to-time", to_rfc3339(now)}, oracle.at_end()};
   REQUIRE(wait_until([&] { return lab.walback({"plan", "--to-time", to_rfc3339(now)}).ok(); }, 60s));
   ask.check(idle);
@@ -241,4 +246,38 @@ TEST_CASE("exactness: plans agree with pg_waldump, and restores hold exactly the
   }
   // Nothing of all this wrote to the archive's WAL.
   CHECK(oracle_of(lab).records().front() == oracle.records().front());
+}
+
+TEST_CASE("exactness: restores while the primary goes on committing") {
+  LabFixture lab(LabOptions{.settings = {{"autovacuum", "off"}}});
+  LoadSetup setup = lab.load_setup(8, 0);
+  setup.rate = 1'000;
+  BackgroundLoad load(setup);
+  REQUIRE(wait_until([&] { return load.acknowledged() > 0; }, 60s));
+  lab.ask({"backup"});
+  const std::uint64_t then = load.acknowledged() + 2'000;
+  REQUIRE(wait_until([&] { return load.acknowledged() >= then; }, 60s));
+
+  const Timestamp a_second_ago{now_on(lab).unix_us - 1'000'000};
+  const auto latest = lab.restore({"--to-latest"});
+  const auto timed = lab.restore({"--to-time", to_rfc3339(a_second_ago)});
+  const auto in_latest = ids_in(lab.connect(latest)), in_timed = ids_in(lab.connect(timed));
+  load.request_stop();
+  load.finish();
+  lab.wait_captured();
+
+  const WaldumpOracle oracle = oracle_of(lab);
+  const WrittenRows rows = ledger_rows(lab);
+  const Json& expected = latest.proof.at("expected");
+  const Lsn stop = parse_lsn(expected.at("stop_lsn").get<std::string>()).value();
+  const auto cut = oracle.at_lsn(stop, !expected.at("inclusive").get<bool>());
+  REQUIRE(cut);
+  CHECK(in_latest.size() > 2'000);
+  CHECK(in_latest.size() < rows.size());
+  CHECK(in_latest == oracle.visible(rows, *cut));
+  const auto cut_at_time = oracle.at_time(a_second_ago, false);
+  REQUIRE(cut_at_time);
+  CHECK(in_timed == oracle.visible(rows, *cut_at_time));
+  CHECK(latest.proof.at("verdict") == "proven");
+  CHECK(timed.proof.at("verdict") == "proven");
 }
