@@ -247,6 +247,20 @@ Result<std::vector<BackupRow>> scan_backups(FileSystem& files, const ArchiveLayo
   return rows;
 }
 
+Status register_unknown_backups(FileSystem& files, const ArchiveLayout& archive,
+                                const ArchiveIdentity& identity, Catalog& catalog) {
+  const auto entries = files.list(archive.backups());
+  if (!entries)
+    return entries.error().kind == ErrorKind::not_found ? Status() : tl::unexpected(entries.error());
+  const auto known = TRY(catalog.backups());
+  for (const auto& entry : *entries) {
+    if (entry.kind != FileKind::directory || !parse_backup_id(entry.name)) continue;
+    if (std::ranges::find(known, entry.name, &BackupRow::id) != known.end()) continue;
+    TRY(catalog.put_backup(row_on_disk(files, archive, entry.name, identity)));
+  }
+  return {};
+}
+
 Result<std::vector<std::string>> remove_leftovers(FileSystem& files, const ArchiveLayout& archive) {
   std::vector<std::string> removed;
   for (const auto& entry : TRY(files.list(archive.backups()))) {

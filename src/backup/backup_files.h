@@ -6,6 +6,7 @@
 #include "base/result.h"
 #include "base/timestamp.h"
 #include "catalog/archive_layout.h"
+#include "catalog/catalog.h"
 #include "catalog/rows.h"
 #include "os/file_system.h"
 
@@ -51,6 +52,11 @@ struct BackupFacts {
 /// and no problems; names that are none of ours are passed over.
 [[nodiscard]] Result<std::vector<BackupRow>> scan_backups(FileSystem& files, const ArchiveLayout& archive,
                                                           const ArchiveIdentity& identity);
+
+/// Brings backups into the catalog that are on disk and not in it: one whose command was killed between its
+/// rename and its row. Costs a directory listing.
+[[nodiscard]] Status register_unknown_backups(FileSystem& files, const ArchiveLayout& archive,
+                                              const ArchiveIdentity& identity, Catalog& catalog);
 
 /// What a crash left: `.<id>.unfinished` directories, and `<id>.json` files without their directory. Only for
 /// the holder of the backup lock. Returns the names that were removed.

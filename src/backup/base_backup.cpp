@@ -119,7 +119,7 @@ Status register_backup(const BackupSetup& setup, const BackupRow& row) {
   return fail(put.error().kind,
               fmt::format("base backup '{}' is complete, but the catalog does not know it: {}", row.id,
                           put.error().message),
-              "It is on disk under its name. walback reindex registers it.");
+              "It is on disk under its name; the next command that reads the catalog registers it.");
 }
 
 }  // namespace

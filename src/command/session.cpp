@@ -23,6 +23,7 @@ Result<ArchiveSession> open_fresh_archive(const Context& context) {
   const ArchiveContext archive = TRY(open_configured_archive(context, config));
   TRY(bring_index_up_to_date(archive, backups_on_disk(archive), context.stop));
   Catalog catalog = TRY(Catalog::open(archive.catalog_path));
+  TRY(register_unknown_backups(*context.files, archive.layout, archive.identity, catalog));
   return ArchiveSession{std::move(config), archive, std::move(catalog)};
 }
 

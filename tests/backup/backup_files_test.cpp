@@ -163,3 +163,20 @@ TEST_CASE("leftovers: what a crash left goes, what is a backup stays") {
   CHECK(exists(files, kArchive.backups() / ".mine.unfinished"));
   CHECK(remove_leftovers(files, kArchive).value().empty());
 }
+
+TEST_CASE("backups: one that its command did not live to register is registered, once") {
+  MemoryFileSystem files;
+  put_backup(files, kId);
+  auto catalog = Catalog::open(":memory:");
+  REQUIRE(catalog);
+  REQUIRE(register_unknown_backups(files, kArchive, kIdentity, *catalog));
+  REQUIRE(catalog->backups().value().size() == 1);
+  CHECK(catalog->backups().value().front().id == kId);
+  CHECK(to_string(catalog->backups().value().front().stop_lsn) == "0/110001B0");
+
+  auto known = catalog->backups().value().front();
+  known.problem = "its bytes differ";
+  REQUIRE(catalog->put_backup(known));
+  REQUIRE(register_unknown_backups(files, kArchive, kIdentity, *catalog));
+  CHECK(catalog->backups().value().front().problem == "its bytes differ");
+}
