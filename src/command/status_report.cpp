@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/text.h"
 #include "command/row_json.h"
 #include "restore/target_time.h"
@@ -29,8 +31,9 @@ std::string window_text(const RecoverableWindow& window, const std::string& zone
                         span.last_commit_time ? describe_time(*span.last_commit_time, zone) : "no commit yet",
                         to_string(span.to_lsn), window.timeline.value);
   }
-  const auto& last_commit = window.spans.back().last_commit_time;
-  if (window.watermark && (!last_commit || window.watermark->time > *last_commit)) {
+  const RecoverableSpan& newest = window.spans.back();
+  const Timestamp shown_to = std::max(newest.from_time, newest.last_commit_time.value_or(newest.from_time));
+  if (window.watermark && window.watermark->time > shown_to) {
     text +=
         fmt::format("             and the silence up to {}\n", describe_time(window.watermark->time, zone));
   }

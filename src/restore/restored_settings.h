@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "restore/conf_file.h"
 #include "restore/plan.h"
 #include "wal/lsn.h"
 
@@ -17,18 +18,6 @@
 /// replication, jobs, listening, anything that names a path of the primary's host. What is dropped is listed,
 /// never silently lost.
 namespace walback {
-
-struct ConfLine {
-  std::string name;  ///< lower case
-  std::string value;
-};
-
-/// postgresql.conf or postgresql.auto.conf, line by line: `name = value`, `name value`, quotes with '' or \'
-/// inside, comments. include, include_dir and include_if_exists come out as settings of that name. A line
-/// that is none of these comes out with the name "" and the line as its value. (Manual: "Parameter
-/// Interaction via the Configuration File".)
-[[nodiscard]] std::vector<ConfLine> parse_settings(std::string_view text);
-[[nodiscard]] std::string render_setting(std::string_view name, std::string_view value);
 
 struct RestoredSettingsInput {
   std::string base_conf;       ///< the base's postgresql.conf; empty where it lies outside PGDATA (Debian)
