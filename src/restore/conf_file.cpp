@@ -1,5 +1,7 @@
 #include "restore/conf_file.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cctype>
 
