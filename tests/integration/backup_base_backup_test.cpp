@@ -2,6 +2,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <csignal>
 #include <thread>
@@ -117,17 +118,22 @@ TEST_CASE("base backup: of a primary under load, checked, registered, and the sa
 
 TEST_CASE("base backup: kill -9 at any moment leaves nothing that looks like one, and the next one works") {
   World world;
-  for (const auto moment : {0ms, 30ms, 120ms, 300ms, 600ms, 1'000ms, 1'500ms, 2'200ms}) {
+  const auto begin = [&world] {
     const pid_t child = ::fork();
-    if (child == 0) {
-      auto catalog = Catalog::open(world.archive.catalog());
-      Silent progress;
-      if (catalog) (void)take_base_backup(world.setup(*catalog), progress, {});
-      ::_exit(0);
-    }
-    std::this_thread::sleep_for(moment);  // the moment is what this test varies
+    if (child != 0) return child;
+    auto catalog = Catalog::open(world.archive.catalog());
+    Silent progress;
+    if (catalog) (void)take_base_backup(world.setup(*catalog), progress, {});
+    ::_exit(0);
+  };
+  const auto kill_now = [](pid_t child) {
     ::kill(child, SIGKILL);
     ::waitpid(child, nullptr, 0);
+  };
+  for (const auto moment : {0ms, 30ms, 60ms, 120ms, 200ms, 300ms, 600ms, 1'500ms}) {
+    const pid_t child = begin();
+    std::this_thread::sleep_for(moment);  // the moment is what this test varies
+    kill_now(child);
     for (const auto& row : must(scan_backups(real_file_system(), world.archive, world.of_archive()))) {
       CHECK(row.problem.empty());
       const auto verified = must(run({world.server->binaries().program("pg_verifybackup"),
@@ -137,11 +143,22 @@ TEST_CASE("base backup: kill -9 at any moment leaves nothing that looks like one
       CHECK(verified.status.success());
     }
   }
+  // Once more in the middle of the copy, so that something is left for certain.
+  const auto unfinished = [&] {
+    return std::ranges::any_of(world.names_in_backups(),
+                               [](const auto& name) { return name.starts_with("."); });
+  };
+  const pid_t child = begin();
+  const auto deadline = std::chrono::steady_clock::now() + 30s;
+  while (!unfinished() && std::chrono::steady_clock::now() < deadline) std::this_thread::sleep_for(1ms);
+  kill_now(child);
+  REQUIRE(unfinished());
+
   auto catalog = must(Catalog::open(world.archive.catalog()));
   Silent progress;
   const auto row = take_base_backup(world.setup(catalog), progress, {});
   REQUIRE_MESSAGE(row, row.error().message);
-  for (const auto& name : world.names_in_backups()) CHECK_FALSE(name.starts_with("."));
+  CHECK_FALSE(unfinished());
   CHECK(world.log.contains("leftover_removed"));
 }
 
