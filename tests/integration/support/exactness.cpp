@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "archive/mirror.h"
 #include "base/text.h"
 #include "pg/binaries.h"
 
@@ -13,7 +14,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kQuiet = 4s;
+/// The mirror writes once more, up to its interval after the last commit that it saw.
+constexpr auto kQuiet = kMirrorInterval + 3s;
 
 Json shown(const DumpedEnd* end) {
   if (end == nullptr) return nullptr;
