@@ -4,10 +4,10 @@
 #include <string>
 #include <vector>
 
-#include "archive/segment_source.h"
 #include "archive/wal_directory.h"
 #include "catalog/archive_layout.h"
 #include "catalog/rows.h"
+#include "os/segment_source.h"
 #include "wal/record_reader.h"
 #include "wal/timeline_history.h"
 

@@ -76,11 +76,6 @@ class DescriptorLog final : public Log {
   std::mutex mutex_;
 };
 
-class NullLog final : public Log {
- public:
-  void write(LogLevel, std::string_view, std::string_view, std::initializer_list<LogField>) override {}
-};
-
 }  // namespace
 
 Clock& real_clock() {
@@ -90,11 +85,6 @@ Clock& real_clock() {
 
 std::unique_ptr<Log> make_log(int descriptor, LogLevel least) {
   return std::make_unique<DescriptorLog>(descriptor, least);
-}
-
-Log& null_log() {
-  static NullLog log;
-  return log;
 }
 
 }  // namespace walback

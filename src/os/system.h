@@ -17,8 +17,6 @@ namespace walback {
 
 /// Lines to a descriptor (stderr), with the time in front; `colour` only on a terminal. Thread safe.
 [[nodiscard]] std::unique_ptr<Log> make_log(int descriptor, LogLevel least);
-/// Drops everything; for callers without a log.
-[[nodiscard]] Log& null_log();
 
 /// SIGINT, SIGTERM and SIGHUP become a stop request, once, for the whole program; call before any thread
 /// starts. A second SIGINT ends the process at once with code 11. SIGPIPE is ignored.

@@ -19,8 +19,6 @@ class Rows {
   struct Impl;
   explicit Rows(std::shared_ptr<const Impl> impl) : impl_(std::move(impl)) {}
   [[nodiscard]] int count() const;
-  /// Rows that an INSERT, UPDATE or DELETE touched.
-  [[nodiscard]] std::uint64_t affected() const;
   [[nodiscard]] bool is_null(int row, int column) const;
   [[nodiscard]] std::string text(int row, int column) const;      ///< "" for NULL
   [[nodiscard]] std::int64_t integer(int row, int column) const;  ///< 0 for NULL or what is no number

@@ -27,10 +27,6 @@ int Rows::count() const {
   return PQntuples(impl_->result);
 }
 
-std::uint64_t Rows::affected() const {
-  return parse_decimal(PQcmdTuples(impl_->result)).value_or(0);
-}
-
 bool Rows::is_null(int row, int column) const {
   if (row < 0 || row >= count() || column < 0 || column >= PQnfields(impl_->result)) return true;
   return PQgetisnull(impl_->result, row, column) != 0;

@@ -125,13 +125,6 @@ tl::expected<RestorePlan, Refusal> plan_or_refuse(const RecoveryTarget& target, 
   return std::move(*outcome);
 }
 
-Result<RestorePlan> plan_restore(const RecoveryTarget& target, const Catalog& catalog,
-                                 const ArchiveIdentity& identity) {
-  auto plan = plan_or_refuse(target, catalog, identity);
-  if (!plan) return tl::unexpected(plan.error().error);
-  return std::move(*plan);
-}
-
 Status settle_stop(RestorePlan& plan, Lsn start, Lsn end, const Catalog& catalog) {
   if (plan.expected_end) return {};
   if (start < plan.stop.lsn || end <= start)

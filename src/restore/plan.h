@@ -116,9 +116,6 @@ struct Refusal {
 [[nodiscard]] tl::expected<RestorePlan, Refusal> plan_or_refuse(const RecoveryTarget& target,
                                                                 const Catalog& catalog,
                                                                 const ArchiveIdentity& identity);
-/// The same for those who need the error alone.
-[[nodiscard]] Result<RestorePlan> plan_restore(const RecoveryTarget& target, const Catalog& catalog,
-                                               const ArchiveIdentity& identity);
 
 /// The record that decides the stop was read: [start, end) is the first one that starts at or after stop.lsn.
 /// Fills expected_end and corrects last_commit, next_commit and commit_at_stop (that record may be a commit).

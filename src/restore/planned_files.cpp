@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "base/crc32c.h"
-#include "os/wal_files.h"
+#include "os/segment_source.h"
 #include "wal/record_reader.h"
 
 namespace walback {
@@ -82,14 +82,14 @@ class PlanSource {
   PlanSource(FileSystem& files, const RestorePlan& plan, const ArchiveLayout& archive)
       : files_(files), plan_(plan), archive_(archive) {}
 
-  std::optional<Path> operator()(SegmentNumber number) const {
+  Result<std::optional<Path>> operator()(SegmentNumber number) const {
     // The newest timeline's copy of a switch segment carries its parent's records up to the switch.
     for (auto range = plan_.history.rbegin(); range != plan_.history.rend(); ++range) {
       if (const auto segment = find_planned_segment(plan_, {range->timeline, number})) {
-        return present_file(files_, *segment, archive_, plan_.identity.segment_size);
+        return std::optional(present_file(files_, *segment, archive_, plan_.identity.segment_size));
       }
     }
-    return std::nullopt;
+    return std::optional<Path>();
   }
 
  private:
@@ -97,10 +97,6 @@ class PlanSource {
   const RestorePlan& plan_;
   const ArchiveLayout& archive_;
 };
-
-SegmentFile source_of(FileSystem& files, const RestorePlan& plan, const ArchiveLayout& archive) {
-  return PlanSource(files, plan, archive);
-}
 
 }  // namespace
 
@@ -115,7 +111,8 @@ Status check_planned_files(FileSystem& files, const RestorePlan& plan, const Cat
 Status settle_stop_from_files(FileSystem& files, RestorePlan& plan, const Catalog& catalog,
                               const ArchiveLayout& archive) {
   const SegmentSize size = plan.identity.segment_size;
-  WalFiles source(size, source_of(files, plan, archive));
+  const PlanSource locate(files, plan, archive);
+  SegmentSource source(files, size, locate);
   ReaderOptions options{
       .system_identifier = plan.identity.system_identifier, .segment_size = size, .timelines = {}};
   for (const WalRange& range : plan.history) options.timelines.push_back(range.timeline);
@@ -127,7 +124,7 @@ Status settle_stop_from_files(FileSystem& files, RestorePlan& plan, const Catalo
   }
   const ReadStop& stop = reader.stop();
   if (stop.kind == StopKind::unreadable) return tl::unexpected(reader.source_error());
-  const Path file = source_of(files, plan, archive)(segment_of(stop.lsn, size)).value_or(Path("?"));
+  const Path file = TRY(locate(segment_of(stop.lsn, size))).value_or(Path("?"));
   return fail(ErrorKind::corrupt,
               fmt::format("WAL segment '{}' is not what was indexed: damaged at {}, before the stop {}: {}",
                           file.string(), to_string(stop.lsn), to_string(plan.stop.lsn),

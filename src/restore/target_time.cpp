@@ -146,10 +146,6 @@ Result<SystemTime> resolve(std::string_view text, const TimeWords& words, const 
 
 }  // namespace
 
-bool is_time_zone(std::string_view zone) {
-  return find_zone(zone) != nullptr;
-}
-
 Result<TargetTime> parse_target_time(std::string_view text, std::string_view zone, Timestamp now) {
   const auto* configured = find_zone(zone);
   if (configured == nullptr)

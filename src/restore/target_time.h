@@ -26,9 +26,6 @@ struct TargetTime {
 [[nodiscard]] Result<TargetTime> parse_target_time(std::string_view text, std::string_view zone,
                                                    Timestamp now);
 
-/// Whether the zone database knows the name; usage or config text is the caller's.
-[[nodiscard]] bool is_time_zone(std::string_view zone);
-
 /// "2026-11-20T10:42:07.000000Z (11:42:07.000000 Europe/Berlin)": both readings; the local date too where it
 /// is another day. UTC alone where the zone is UTC or unknown.
 [[nodiscard]] std::string describe_time(Timestamp time, std::string_view zone);

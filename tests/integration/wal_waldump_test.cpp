@@ -6,7 +6,7 @@
 
 #include "base/text.h"
 #include "integration/support/throwaway_server.h"
-#include "os/wal_files.h"
+#include "os/segment_source.h"
 #include "pg/control_data.h"
 #include "wal/scan_segment.h"
 
@@ -208,8 +208,9 @@ void compare_with_waldump(unsigned segment_mb) {
   const auto size = *SegmentSize::from_bytes(std::uint64_t{segment_mb} << 20);
   const auto numbers = segments_on_disk(server, size);
   REQUIRE(numbers.size() >= (segment_mb == 1 ? 30 : 3));
-  WalFiles files(size, [&](SegmentNumber segment) -> std::optional<Path> {
-    return server.data_directory() / "pg_wal" / file_name({{1}, segment}, size);
+  SegmentSource files(real_file_system(), size, [&](SegmentNumber segment) -> Result<std::optional<Path>> {
+    const Path path = server.data_directory() / "pg_wal" / file_name({{1}, segment}, size);
+    return exists(real_file_system(), path) ? std::optional(path) : std::nullopt;
   });
 
   Whole whole;

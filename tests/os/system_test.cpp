@@ -65,7 +65,6 @@ TEST_CASE("log: time with milliseconds in front, no colour off a terminal, the l
   CHECK(std::regex_match(std::string(buffer, static_cast<std::size_t>(count)),
                          std::regex(R"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z ERROR archive gap_found )"
                                     R"(segment=000000010000000000000002 hint="look at it"\n)")));
-  null_log().error("nobody", "hears");
   RecordingLog recording;
   recording.warn("os", "seen", {{key::pid, "7"}});
   CHECK(recording.lines() == std::vector<std::string>{"WARN os seen pid=7"});

@@ -1,4 +1,4 @@
-#include "os/wal_files.h"
+#include "os/segment_source.h"
 
 #include <doctest/doctest.h>
 
@@ -20,17 +20,17 @@ struct Archive {
     files[number] = directory.path() / name;
     REQUIRE(real_file_system().write(files[number], bytes).has_value());
   }
-  WalFiles source(SegmentSize size) {
-    return WalFiles(size, [this](SegmentNumber number) -> std::optional<Path> {
-      const auto found = files.find(number);
-      return found == files.end() ? std::nullopt : std::optional(found->second);
-    });
+  SegmentSource source(SegmentSize size) {
+    return {real_file_system(), size, [this](SegmentNumber number) -> Result<std::optional<Path>> {
+              const auto found = files.find(number);
+              return found == files.end() ? std::nullopt : std::optional(found->second);
+            }};
   }
 };
 
 }  // namespace
 
-TEST_CASE("wal files: finished segments, a short file and a .partial are read as one stream") {
+TEST_CASE("segment source: finished segments, a short file and a .partial are read as one stream") {
   WalBuilder wal;
   std::uint32_t xid = 1;
   while (wal.next_lsn() < Lsn{0x380000}) {
@@ -55,12 +55,12 @@ TEST_CASE("wal files: finished segments, a short file and a .partial are read as
   CHECK(ended.stop.reason.starts_with("the bytes end at 0/27A120, inside the record at 0/2"));
   REQUIRE(real_file_system().remove(archive.files.at({2})).has_value());
   auto gone = archive.source(wal.size());
-  CHECK(gone.bytes_from({0x200000})->empty());
+  CHECK(gone.bytes_from({0x200000}).error().kind == ErrorKind::not_found);
   CHECK(gone.bytes_from({0x500000})->empty());
   CHECK(gone.bytes_from({0x180000})->size() > 0);
 }
 
-TEST_CASE("wal files: a file longer than its segment has no more bytes than the segment") {
+TEST_CASE("segment source: a file longer than its segment has no more bytes than the segment") {
   WalBuilder wal;
   wal.commit({.xid = 1, .time = at_second(1)});
   Archive archive;
@@ -69,9 +69,10 @@ TEST_CASE("wal files: a file longer than its segment has no more bytes than the 
   CHECK(files.bytes_from({0x1FE000})->size() == kPageSize);
 }
 
-TEST_CASE("wal files: what cannot be read is an error with the path, never an end") {
+TEST_CASE("segment source: what cannot be read is an error with the path, never an end") {
   TemporaryDirectory directory;
-  WalFiles files(*SegmentSize::from_bytes(1U << 20), [&](SegmentNumber) { return directory.path(); });
+  SegmentSource files(real_file_system(), *SegmentSize::from_bytes(1U << 20),
+                      [&](SegmentNumber) { return directory.path(); });
   const auto bytes = files.bytes_from({0x100000});
   REQUIRE_FALSE(bytes.has_value());
   CHECK(bytes.error().message == "cannot read '" + directory.path().string() + "': is a directory");
