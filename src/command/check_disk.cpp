@@ -1,0 +1,27 @@
+#include <fmt/format.h>
+
+#include "base/text.h"
+#include "command/checklist.h"
+
+namespace walback {
+namespace {
+
+/// Besides another base backup.
+constexpr std::uint64_t kLeastRoom = 2ULL << 30;
+
+}  // namespace
+
+void check_disk(Checklist& list) {
+  if (!list.in.archive_disk) return;
+  const std::uint64_t wanted = list.in.cluster_bytes + kLeastRoom;
+  if (list.in.archive_disk->available_bytes < wanted) {
+    list.add(Severity::wrong, "disk of the archive",
+             fmt::format("{} free; another base backup and some WAL need {}",
+                         render_bytes(list.in.archive_disk->available_bytes), render_bytes(wanted)),
+             "give the archive a larger disk");
+  } else {
+    list.good("disk of the archive", render_bytes(list.in.archive_disk->available_bytes) + " free");
+  }
+}
+
+}  // namespace walback

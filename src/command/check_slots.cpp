@@ -1,0 +1,70 @@
+#include <fmt/format.h>
+
+#include "base/text.h"
+#include "command/checklist.h"
+
+namespace walback {
+namespace {
+
+std::string drop_slot(const Checklist& list, const ReplicationSlot& slot) {
+  return list.psql({fmt::format("select pg_drop_replication_slot('{}')", slot.name)});
+}
+
+void capture_slot(Checklist& list, const ReplicationSlot& slot) {
+  const std::string subject = "slot " + slot.name;
+  if (slot.wal_status == SlotWalStatus::lost) {
+    list.add(Severity::wrong, subject, "is lost: the primary removed WAL that it needed",
+             fmt::format("{}, then {}, then {}", drop_slot(list, slot), list.walback("init"),
+                         list.walback("backup")));
+  } else if (!slot.restart_lsn) {
+    list.add(Severity::wrong, subject, "reserves no WAL",
+             fmt::format("{}, then {}", drop_slot(list, slot), list.walback("init")));
+  } else if (!slot.active) {
+    list.add(Severity::wrong, subject,
+             fmt::format("is not active: nothing is captured, and it holds back {} on the primary",
+                         render_bytes(slot.held_back_bytes)),
+             list.walback("run"));
+  } else if (slot.wal_status == SlotWalStatus::unreserved) {
+    list.add(Severity::wrong, subject,
+             fmt::format("is active and {} behind: the next checkpoint may remove WAL that it needs",
+                         render_bytes(slot.held_back_bytes)),
+             list.psql({"alter system set max_slot_wal_keep_size = -1", "select pg_reload_conf()"}));
+  } else {
+    list.good(subject, fmt::format("active, holds back {}", render_bytes(slot.held_back_bytes)));
+  }
+}
+
+/// Somebody else's; what it holds back fills the same disk.
+void other_slot(Checklist& list, const ReplicationSlot& slot) {
+  const std::string subject = "slot " + slot.name;
+  if (slot.temporary) return;
+  if (slot.wal_status == SlotWalStatus::lost) {
+    list.add(Severity::note, subject, "is lost: whoever used it must begin anew",
+             list.psql({fmt::format("select pg_drop_replication_slot('{}')", slot.name)}));
+  } else if (!slot.active && slot.restart_lsn) {
+    list.add(Severity::note, subject,
+             fmt::format("is not walback's and nobody uses it; it holds back {} on the primary",
+                         render_bytes(slot.held_back_bytes)),
+             list.psql({fmt::format("select pg_drop_replication_slot('{}')", slot.name)}) +
+                 " (if nobody comes back for it)");
+  } else {
+    list.good(subject, fmt::format("not walback's, {}, holds back {}", slot.active ? "active" : "not active",
+                                   render_bytes(slot.held_back_bytes)));
+  }
+}
+
+}  // namespace
+
+void check_slots(Checklist& list) {
+  const std::string& name = list.in.config.primary.slot;
+  bool found = false;
+  for (const ReplicationSlot& slot : list.in.slots) {
+    found = found || slot.name == name;
+    slot.name == name ? capture_slot(list, slot) : other_slot(list, slot);
+  }
+  if (found) return;
+  list.add(Severity::wrong, "slot " + name, "does not exist: WAL is recycled before it is captured",
+           list.walback("init") + ", then " + list.walback("backup"));
+}
+
+}  // namespace walback
