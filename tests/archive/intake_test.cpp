@@ -175,7 +175,7 @@ TEST_CASE("intake: killed between two batches of a dense segment, no commit is l
   FaultyFileSystem faulty(lab.files);
   const ArchiveContext archive{
       lab.archive.layout, lab.archive.identity, "/unused", faulty, lab.clock, lab.log};
-  faulty.kill_at("read_at", "", 9);
+  faulty.kill_at("read_at", "", 20);
   Intake intake(archive, lab.catalog);
   CHECK_THROWS_AS((void)intake.pass(Scan::all), Killed);
   const std::uint64_t kept = lab.row(segment(1)).commits;
