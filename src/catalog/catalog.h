@@ -7,6 +7,7 @@
 
 #include "base/result.h"
 #include "catalog/rows.h"
+#include "catalog/verified_rows.h"
 #include "os/file_system.h"
 
 namespace walback {
@@ -137,6 +138,15 @@ class Catalog {
   [[nodiscard]] Status put_restore(const RestoreRow& restore);     ///< by name
   [[nodiscard]] Result<std::vector<RestoreRow>> restores() const;  ///< newest first
   [[nodiscard]] Result<std::optional<RestoreRow>> restore(const std::string& name) const;
+
+  // What was verified, and drills.
+  /// In the place of every run that it covers.
+  [[nodiscard]] Status put_verified(const VerifiedRun& run);
+  [[nodiscard]] Result<std::vector<VerifiedRun>> verified_runs() const;  ///< in WAL order
+  [[nodiscard]] Status put_verified(const VerifiedBackup& backup);
+  [[nodiscard]] Result<std::optional<VerifiedBackup>> verified_backup(const std::string& id) const;
+  [[nodiscard]] Status put_drill(const DrillRow& drill);       ///< by the moment at which it began
+  [[nodiscard]] Result<std::vector<DrillRow>> drills() const;  ///< newest first
 
   // Small facts of ours: "mirror_version", …
   [[nodiscard]] Result<std::optional<std::string>> fact(const std::string& key) const;

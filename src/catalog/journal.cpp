@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "base/text.h"
+#include "catalog/verified_journal.h"
 
 namespace walback {
 namespace {
@@ -93,7 +94,7 @@ bool is_whole(const JournalEntry& entry) {
   if (entry.kind == "watermark") return watermark_of(entry).has_value();
   if (entry.kind == "restore") return restore_of(entry).has_value();
   if (entry.kind == "gap_accepted") return accepted_gap_of(entry).has_value();
-  return true;
+  return is_whole_verified_entry(entry);
 }
 
 std::optional<JournalEntry> parse_line(std::string_view line) {
@@ -271,7 +272,7 @@ Status replay(Catalog& catalog, const JournalEntry& entry) {
     const GapRow gap = TRY(accepted_gap_of(entry));
     return catalog.put_gap(gap);
   }
-  return {};
+  return replay_verified_entry(catalog, entry);
 }
 
 }  // namespace

@@ -160,8 +160,41 @@ SELECT timeline, printf('%X/%X', lsn >> 32, lsn & 0xFFFFFFFF) AS lsn, kind, xid,
 FROM moments ORDER BY timeline, lsn;
 )sql";
 
+constexpr const char* kVerifiedSchema = R"sql(
+CREATE TABLE verified_runs (          -- segments [first, last] of one epoch, read whole and right
+  timeline       INTEGER NOT NULL,
+  epoch          INTEGER NOT NULL,
+  first          INTEGER NOT NULL,
+  last           INTEGER NOT NULL,
+  digest         INTEGER NOT NULL,
+  verified_at_us INTEGER NOT NULL,
+  PRIMARY KEY (timeline, epoch, first)
+) WITHOUT ROWID;
+
+CREATE TABLE verified_backups (
+  id             TEXT    PRIMARY KEY,
+  digest         INTEGER NOT NULL,
+  verified_at_us INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE drills (
+  started_at_us  INTEGER PRIMARY KEY,
+  finished_at_us INTEGER,
+  state          TEXT    NOT NULL,
+  seed           INTEGER NOT NULL,
+  target         TEXT    NOT NULL,
+  directory      TEXT    NOT NULL,
+  rto_us         INTEGER NOT NULL,
+  base_bytes     INTEGER NOT NULL,
+  wal_bytes      INTEGER NOT NULL,
+  checks         TEXT    NOT NULL,
+  error          TEXT    NOT NULL,
+  kept           INTEGER NOT NULL
+);
+)sql";
+
 /// Step n brings version n to n + 1. A step that has been released is never edited; a new one is added.
-constexpr std::array<const char*, 1> kMigrations{kFirstSchema};
+constexpr std::array kMigrations{kFirstSchema, kVerifiedSchema};
 
 /// The version; 0 for a new file.
 Result<std::int64_t> known_version(Database& database) {
