@@ -4,6 +4,7 @@
 #include <exception>
 
 #include "command/command.h"
+#include "os/crash_point.h"
 #include "os/system.h"
 #include "version.h"
 
@@ -27,6 +28,7 @@ int finish(Context& context, Status status) {
 }
 
 Status run(int argc, char** argv, Context& context) {
+  TRY(arm_crash_points());
   const StopSignals signals;
   context.stop = signals.token();
   context.clock = &real_clock();

@@ -6,6 +6,7 @@
 #include "archive/continuity.h"
 #include "archive/gaps.h"
 #include "catalog/archive.h"
+#include "os/crash_point.h"
 
 namespace walback {
 
@@ -23,6 +24,7 @@ Result<IntakeReport> Intake::pass(Scan scan, std::stop_token stop) {
     TRY(scan_all());
   else
     TRY(follow_tail());
+  crash_point("intake.all_stored");
   if (gaps_may_differ_ && report_.complete) {
     TRY(keep_gaps(archive_, catalog_, timelines_.starts()));
     gaps_may_differ_ = false;

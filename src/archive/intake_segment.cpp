@@ -7,6 +7,7 @@
 #include "archive/continuity.h"
 #include "archive/intake.h"
 #include "base/crc32c.h"
+#include "os/crash_point.h"
 #include "wal/page.h"
 
 /// One segment into the catalog.
@@ -155,12 +156,18 @@ Result<std::optional<SegmentRow>> Intake::read_into(const FoundSegment& found, c
     const std::vector<MomentRow> moments = std::move(batch.moments);
     report_.records += batch.records;
     merge(row, std::move(batch));
-    return catalog_.transaction([&]() -> Status {
+    crash_point("intake.segment_read");
+    TRY(catalog_.transaction([&]() -> Status {
       TRY(replace ? catalog_.put_segment(row) : catalog_.extend_segment(row));
+      // What other bytes in this place brought must not be offered as a place to go to.
+      if (replace && rows.known && TRY(catalog_.held_once(row.name)))
+        TRY(catalog_.remove_moments(row.name.timeline, row.start_lsn, row.start_lsn + size_.bytes()));
       replace = false;
       for (const MomentRow& moment : moments) TRY(catalog_.put_moment(moment));
       return {};
-    });
+    }));
+    crash_point("intake.segment_stored");
+    return {};
   };
   Reading reading = TRY(read_segment(archive_.files, archive_.identity, found.file, plan, store));
   if (reading.stop.kind == StopKind::unreadable && reading.source_error.kind == ErrorKind::not_found)

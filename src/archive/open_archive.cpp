@@ -3,6 +3,7 @@
 #include "archive/archive_context.h"
 #include "catalog/archive.h"
 #include "catalog/journal.h"
+#include "os/crash_point.h"
 
 namespace walback {
 namespace {
@@ -12,6 +13,7 @@ namespace {
 constexpr const char* kFilledFact = "filled_from_archive";
 
 Status fill(const ArchiveContext& archive, const ListBackups& backups, Catalog& catalog) {
+  crash_point("catalog.created");
   const std::vector<BackupRow> found = TRY(backups());
   const JournalContent journal = TRY(read_journal(archive.files, archive.layout.journal()));
   for (const Error& damage : journal.damage)
@@ -20,7 +22,9 @@ Status fill(const ArchiveContext& archive, const ListBackups& backups, Catalog& 
     for (const BackupRow& backup : found) TRY(catalog.put_backup(backup));
     return {};
   }));
+  crash_point("catalog.backups_registered");
   TRY(replay_journal(catalog, journal.entries));
+  crash_point("catalog.journal_replayed");
   TRY(catalog.put_fact(kFilledFact, "1"));
   archive.log.info("archive", "catalog_filled",
                    {{"backups", std::to_string(found.size())},
@@ -56,6 +60,7 @@ Result<ArchiveContext> open_archive(const Config& config, FileSystem& files, Clo
 Result<Catalog> rebuild_catalog(const ArchiveContext& archive, const ListBackups& backups,
                                 const Error& damage) {
   TRY(move_damaged_catalog_aside(archive, damage));
+  crash_point("catalog.set_aside");
   Catalog catalog = TRY(Catalog::open(archive.catalog_path));
   TRY(fill(archive, backups, catalog));
   return catalog;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "os/crash_point.h"
+
 namespace walback {
 
 Status Timelines::load(const Catalog& catalog) {
@@ -54,6 +56,7 @@ Status Timelines::read(Catalog& catalog, TimelineId timeline, const Path& path) 
     return {};
   }
   TRY(catalog.put_timeline({timeline, text, true}));
+  crash_point("intake.timeline_taken");
   if (known == histories_.end())
     archive_.log.info("archive", "timeline_history_read",
                       {{key::timeline, std::to_string(timeline.value)}, {key::path, path.string()}});

@@ -12,6 +12,8 @@
 #include "backup/backup_manifest.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "catalog/backup_tablespaces.h"
+#include "os/crash_point.h"
 #include "wal/backup_label.h"
 
 namespace walback {
@@ -54,18 +56,6 @@ Result<std::uint32_t> major_version_in(FileSystem& files, const Path& version_fi
   return static_cast<std::uint32_t>(*major * 10000);
 }
 
-/// "16385 /srv/fast" a line; absent when there is no tablespace.
-Result<std::vector<std::string>> tablespaces_in(FileSystem& files, const Path& map_file) {
-  std::vector<std::string> tablespaces;
-  const auto text = files.read(map_file, kSmallFile);
-  if (!text && text.error().kind == ErrorKind::not_found) return tablespaces;
-  if (!text) return tl::unexpected(text.error());
-  for (const auto line : split(*text, '\n')) {
-    if (!trim(line).empty()) tablespaces.emplace_back(line);
-  }
-  return tablespaces;
-}
-
 /// The part of the manifest's promise that the label can be held against.
 Status join_wal_range(BackupRow& row, const BackupLabel& label, const BackupManifest& manifest) {
   if (manifest.wal_ranges.size() != 1) {
@@ -103,7 +93,9 @@ Status fill(BackupRow& row, FileSystem& files, const Path& directory, const Arch
   const auto label = TRY(parse_backup_label(label_text));
   const auto manifest_text = TRY(files.read(directory / "backup_manifest", kManifestLimit));
   const auto manifest = TRY(parse_backup_manifest(manifest_text));
-  row.tablespaces = TRY(tablespaces_in(files, directory / "tablespace_map"));
+  for (const std::uint32_t oid : TRY(tablespaces_in_backup(files, directory))) {
+    row.tablespaces.push_back(std::to_string(oid));
+  }
   return join_wal_range(row, label, manifest);
 }
 
@@ -119,11 +111,7 @@ BackupRow row_on_disk(FileSystem& files, const ArchiveLayout& archive, const std
   const auto text = files.read(path, kSmallFile);
   if (!text) return row;
   if (const auto facts = parse_backup_facts(*text, path.string())) {
-    row.started_at = facts->started_at;
-    row.finished_at = facts->finished_at;
-    if (facts->server_version_num / 10000 * 10000 == row.server_version_num) {
-      row.server_version_num = facts->server_version_num;
-    }
+    add_facts(row, *facts);
   }
   return row;
 }
@@ -183,6 +171,7 @@ std::string to_text(const BackupFacts& facts) {
   json["started_at_us"] = facts.started_at.unix_us;
   json["finished_at_us"] = facts.finished_at.unix_us;
   json["server_version_num"] = facts.server_version_num;
+  json["tablespaces"] = facts.tablespaces;
   return to_text(json) + "\n";
 }
 
@@ -195,7 +184,24 @@ Result<BackupFacts> parse_backup_facts(const std::string& text, const std::strin
     return fail(ErrorKind::corrupt,
                 what + ": expected the numbers started_at_us, finished_at_us and server_version_num");
   }
-  return BackupFacts{{*started}, {*finished}, static_cast<std::uint32_t>(*version)};
+  BackupFacts facts{{*started}, {*finished}, static_cast<std::uint32_t>(*version), {}};
+  for (const Json& tablespace : json.value("tablespaces", Json::array())) {
+    if (tablespace.is_string()) facts.tablespaces.push_back(tablespace.get<std::string>());
+  }
+  return facts;
+}
+
+void add_facts(BackupRow& row, const BackupFacts& facts) {
+  row.started_at = facts.started_at;
+  row.finished_at = facts.finished_at;
+  if (facts.server_version_num / 10000 == row.server_version_num / 10000) {
+    row.server_version_num = facts.server_version_num;
+  }
+  for (std::string& tablespace : row.tablespaces) {
+    const auto named = std::ranges::find_if(
+        facts.tablespaces, [&](const std::string& known) { return known.starts_with(tablespace + " "); });
+    if (named != facts.tablespaces.end()) tablespace = *named;
+  }
 }
 
 Result<BackupRow> read_backup(FileSystem& files, const Path& directory, const std::string& id,
@@ -216,10 +222,11 @@ Status check_backup(FileSystem& files, const ArchiveLayout& archive, const std::
   if (!read && read.error().kind == ErrorKind::not_found)
     return fail(ErrorKind::corrupt, read.error().message);
   TRY(read);
+  const auto tablespaces = TRY(tablespaces_in_backup(files, directory));
   std::string first;
   std::uint64_t unfit = 0;
   const auto look = [&](const std::string& path, std::uint64_t bytes) {
-    const auto info = files.stat(directory / path);
+    const auto info = files.stat(file_in_backup(directory, tablespaces, path));
     if (info && info->size_bytes == bytes) return;
     if (++unfit > 1) return;
     first = !info ? fmt::format("'{}' is missing", path)
@@ -268,6 +275,7 @@ Result<std::vector<std::string>> remove_leftovers(FileSystem& files, const Archi
     const bool orphan = id && (entry.name.ends_with(".tmp") || !exists(files, archive.backup(*id)));
     if (!is_unfinished(entry.name) && !orphan) continue;
     TRY(files.remove_tree(archive.backups() / entry.name));
+    crash_point("backup.leftover_removed");
     removed.push_back(entry.name);
   }
   return removed;

@@ -8,6 +8,8 @@
 #include "backup/basebackup_run.h"
 #include "base/text.h"
 #include "catalog/archive.h"
+#include "catalog/backup_tablespaces.h"
+#include "os/crash_point.h"
 #include "os/system.h"
 
 namespace walback {
@@ -37,6 +39,7 @@ class Unfinished {
   Status publish_as_backup() {
     TRY(setup_.files.rename(directory_, setup_.archive.backup(id_)));
     finished_ = true;
+    crash_point("backup.named");
     return setup_.files.sync_directory(setup_.archive.backups());
   }
 
@@ -87,7 +90,7 @@ Status verify(const BackupSetup& setup, const Path& directory, Progress& progres
   progress.report({"verifying", 0, 0, "pg_verifybackup reads every file"});
   Command command;
   command.program = setup.binaries.program("pg_verifybackup");
-  command.arguments = {"--no-parse-wal", "--quiet", directory.string()};
+  command.arguments = verifybackup_arguments(directory, TRY(tablespaces_in_backup(setup.files, directory)));
   const auto lines = std::make_shared<ChildLines>();
   const auto process =
       TRY(setup.processes.spawn(command, [lines](std::string_view line) { lines->add(line); }));
@@ -111,6 +114,26 @@ Status verify(const BackupSetup& setup, const Path& directory, Progress& progres
       ErrorKind::corrupt,
       fmt::format("pg_verifybackup refuses the base backup ({}): {}", to_string(*how), join(said, "; ")),
       "What was copied is removed. Is the archive's disk sound? Take the backup again.");
+}
+
+/// Where pg_basebackup failed and the primary's tablespaces are not those that were listed, that is why: it
+/// does not copy one that it was not told about over the primary's own.
+Error explained(const BackupSetup& setup, const BasebackupInput& input, Error error) {
+  if (error.kind != ErrorKind::unavailable) return error;
+  auto connection = connect_for_backup(setup);
+  if (!connection) return error;
+  const auto now = user_tablespaces(*connection);
+  if (!now || map_tablespaces(*now, input.directory) == input.tablespaces) return error;
+  error.message = "tablespaces were created or dropped while the base backup began: " + error.message;
+  error.hint = "What was copied is removed. Take the backup again.";
+  return error;
+}
+
+Status copy_cluster(const BackupSetup& setup, Progress& progress, Connection connection,
+                    const BasebackupInput& input, const std::stop_token& stop) {
+  const auto listed = run_basebackup(setup, progress, std::move(connection), input, stop);
+  if (!listed) return tl::unexpected(explained(setup, input, listed.error()));
+  return arrange_tablespaces(setup.files, input.directory, input.tablespaces, *listed);
 }
 
 Status register_backup(const BackupSetup& setup, const BackupRow& row) {
@@ -148,25 +171,26 @@ Result<BackupRow> take_base_backup(const BackupSetup& setup, Progress& progress,
   Unfinished unfinished(setup, id);
   setup.log.info(kArea, "backup_started", {{"id", id}, {"checkpoint", setup.spread ? "spread" : "fast"}});
   const auto begun_us = setup.clock.monotonic_us();
-  TRY(run_basebackup(setup, progress, std::move(connection), id, unfinished.directory(), stop));
+  crash_point("backup.started");
+  const auto mappings = map_tablespaces(conditions.tablespaces, unfinished.directory());
+  TRY(copy_cluster(setup, progress, std::move(connection), {id, unfinished.directory(), mappings}, stop));
+  crash_point("backup.copied");
   TRY(verify(setup, unfinished.directory(), progress, stop));
+  crash_point("backup.verified");
   auto row = TRY(read_backup(setup.files, unfinished.directory(), id, identity));
-  // Made while the backup ran: its files may lie anywhere.
-  if (!row.tablespaces.empty()) {
-    return fail(ErrorKind::conflict,
-                "a tablespace was created while the base backup was taken: " + join(row.tablespaces, ", "),
-                "This version does not back up tablespaces: drop it, then take the backup again.");
+  for (const auto& mapping : mappings) {
+    facts.tablespaces.push_back(fmt::format("{} {}", mapping.oid, mapping.from));
   }
-
   progress.report({"base backup", row.size_bytes, row.size_bytes, "syncing to disk"});
   facts.finished_at = setup.clock.now();
-  row.started_at = facts.started_at;
-  row.finished_at = facts.finished_at;
-  row.server_version_num = facts.server_version_num;
+  add_facts(row, facts);
   TRY(publish(setup.files, backup_facts_file(setup.archive, id), to_text(facts)));
+  crash_point("backup.facts_published");
   TRY(setup.files.sync_file_system(unfinished.directory()));
+  crash_point("backup.synced");
   if (stop.stop_requested()) return tl::unexpected(backup_interrupted());
   TRY(unfinished.publish_as_backup());
+  crash_point("backup.name_durable");
   TRY(register_backup(setup, row));
   setup.log.info(kArea, "backup_finished",
                  {{"id", id},

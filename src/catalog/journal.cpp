@@ -8,6 +8,7 @@
 
 #include "base/text.h"
 #include "catalog/verified_journal.h"
+#include "os/crash_point.h"
 
 namespace walback {
 namespace {
@@ -290,6 +291,7 @@ Status replay_journal(Catalog& catalog, std::span<const JournalEntry> entries) {
 Status record_watermark(FileSystem& files, const ArchiveLayout& layout, Catalog& catalog,
                         const WatermarkRow& watermark) {
   TRY(append_journal(files, layout.journal(), journal_entry(watermark.time, watermark)));
+  crash_point("journal.appended");
   return catalog.put_watermark(watermark);
 }
 
@@ -297,6 +299,7 @@ Status record_restore(FileSystem& files, const ArchiveLayout& layout, Catalog& c
                       const RestoreRow& restore) {
   const Timestamp at = restore.finished_at.value_or(restore.started_at);
   TRY(append_journal(files, layout.journal(), journal_entry(at, restore)));
+  crash_point("journal.appended");
   return catalog.put_restore(restore);
 }
 
@@ -304,6 +307,7 @@ Status record_accepted_gap(FileSystem& files, const ArchiveLayout& layout, Catal
                            GapRow gap) {
   gap.accepted = true;
   TRY(append_journal(files, layout.journal(), gap_accepted_entry(at, gap)));
+  crash_point("journal.appended");
   return catalog.put_gap(gap);
 }
 

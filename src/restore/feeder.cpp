@@ -6,6 +6,7 @@
 
 #include "base/crc32c.h"
 #include "base/spool.h"
+#include "os/crash_point.h"
 #include "os/system.h"
 
 namespace walback {
@@ -139,6 +140,7 @@ Status Feeder::place(const PlannedSegment& segment) {
   const Path growing = setup_.spool / (name + ".tmp");
   TRY(setup_.files.write(growing, bytes));
   TRY(setup_.files.rename(growing, setup_.spool / spool::kReady / name));
+  crash_point("restore.segment_spooled");
   ++placed_;
   return {};
 }

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "os/crash_point.h"
 #include "os/system.h"
 #include "pg/recovery_queries.h"
 #include "restore/restored_settings.h"
@@ -112,8 +113,11 @@ Status promote_and_sync(const FinishSetup& setup, RestoredServer& server, Proof&
   if (proof.reached.promoted_without_pause) TRY(ask_while_paused(connection, proof.expected, proof.reached));
   proof.compare(ProofStage::promoted);
   TRY(look_around(server, connection, proof));
+  crash_point("restore.promoted");
   watch.next("durable");
-  return make_durable(setup, server, connection);
+  TRY(make_durable(setup, server, connection));
+  crash_point("restore.durable");
+  return {};
 }
 
 Status settle_paused(const FinishSetup& setup, RestoredServer& server, Proof& proof,
@@ -161,10 +165,13 @@ Status keep_paused(const FinishSetup& setup, RestoredServer& server, Proof& proo
 Status publish_proof_and_release(const FinishSetup& setup, RestoredServer& server, Proof& proof) {
   proof.written_at = setup.clock.now();
   TRY(publish(setup.files, setup.layout.proof(), to_text(to_json(proof)) + "\n"));
+  crash_point("restore.proof_published");
   if (!proof.holds()) return {};
   TRY(publish(setup.files, setup.layout.data / "pg_hba.conf", released_hba(setup.hba)));
   Connection connection = TRY(server.connect(setup.superusers));
-  return reload_settings(connection);
+  TRY(reload_settings(connection));
+  crash_point("restore.released");
+  return {};
 }
 
 }  // namespace walback

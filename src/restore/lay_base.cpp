@@ -5,6 +5,7 @@
 #include <atomic>
 #include <mutex>
 
+#include "os/crash_point.h"
 #include "os/system.h"
 #include "restore/place.h"
 #include "restore/restored_server.h"
@@ -113,10 +114,13 @@ std::string restore_command(const Path& fetch_program, const Path& spool) {
 
 Result<std::vector<std::string>> lay_base(const BaseInput& input, Progress& progress, std::stop_token stop) {
   TRY(copy_base(input, progress, stop));
+  crash_point("restore.base_copied");
   TRY(input.files.create_directories(input.layout.own()));
   TRY(make_socket_directory(input.layout.socket_directory()));
   TRY(input.files.copy_file(input.fetch_program, input.layout.own() / "walback-fetch"));
-  return write_settings(input);
+  auto dropped = TRY(write_settings(input));
+  crash_point("restore.settings_written");
+  return dropped;
 }
 
 }  // namespace walback

@@ -7,6 +7,7 @@
 #include <atomic>
 
 #include "base/text.h"
+#include "os/crash_point.h"
 #include "os/process.h"
 #include "os/system.h"
 #include "restore/feeder.h"
@@ -57,6 +58,7 @@ class Restore {
     TRY(lay_base());
     const ReplayEnd end = TRY(recover());
     TRY(finish_verification());
+    crash_point("restore.base_verified");
     if (end == ReplayEnd::promoted || (!setup_.pause && proof_.holds())) {
       TRY(promote());
     } else if (proof_.holds()) {
@@ -103,6 +105,7 @@ Status Restore::enter(RestorePhase phase) {
 Result<FileLock> Restore::take_place() {
   place_ = TRY(look_at_place());
   TRY(setup_.files.create_directories(layout_.data));
+  crash_point("restore.directory_made");
   FileLock lock =
       TRY(FileLock::take_directory(layout_.data, fmt::format("a restore into '{}'", layout_.data.string())));
   // Asked again under the lock: another restore may have begun and ended in between.
@@ -120,6 +123,7 @@ Status Restore::wipe_unfinished(const PlaceReport& report) {
   for (const DirectoryEntry& entry : TRY(setup_.files.list(layout_.data))) {
     const Path path = layout_.data / entry.name;
     if (path != layout_.marker()) TRY(setup_.files.remove_tree(path));
+    crash_point("restore.entry_wiped");
   }
   return {};
 }
@@ -136,6 +140,7 @@ Status Restore::lay_base() {
              .plan = to_json(setup_.plan),
              .expected = to_json(proof_.expected)};
   TRY(write_marker(setup_.files, layout_, marker_));
+  crash_point("restore.marked");
   proof_.name = setup_.name;
   proof_.directory = layout_.data.string();
   proof_.target = marker_.target;
@@ -179,6 +184,7 @@ Result<ReplayEnd> Restore::recover() {
   TRY(feeder.start());
   server_.emplace(place_.binaries, layout_, setup_.place.port, marker_.socket_directory);
   TRY(server_->start());
+  crash_point("restore.server_started");
   const ReplayWatch replay{.files = setup_.files,
                            .clock = setup_.clock,
                            .layout = layout_,
@@ -186,6 +192,7 @@ Result<ReplayEnd> Restore::recover() {
                            .superusers = setup_.superusers,
                            .feeder = feeder};
   const ReplayEnd end = TRY(watch_replay(replay, *server_, progress_, stop_));
+  crash_point("restore.stop_reached");
   progress_.finish();
   proof_.reached.promoted_without_pause = end == ReplayEnd::promoted;
   if (end == ReplayEnd::promoted) {
@@ -258,12 +265,14 @@ Status Restore::conclude() {
   const bool paused = proof_.stage == ProofStage::paused;
   TRY(enter(paused ? RestorePhase::paused : RestorePhase::complete));
   kept_ = true;
+  crash_point("restore.completed");
   // A paused one that is started again replays once more, and asks walback-fetch what it had been handed.
   if (paused) return {};
   if (const Status removed = setup_.files.remove_tree(layout_.spool()); !removed) {
     setup_.log.warn("restore", "spool_left",
                     {{key::path, layout_.spool().string()}, {key::error, removed.error().message}});
   }
+  crash_point("restore.spool_removed");
   return {};
 }
 
