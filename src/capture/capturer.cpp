@@ -4,6 +4,7 @@
 
 #include "capture/back_off.h"
 #include "capture/capture_status.h"
+#include "capture/epochs.h"
 #include "capture/primary_monitor.h"
 #include "capture/receiver_supervisor.h"
 #include "catalog/archive.h"

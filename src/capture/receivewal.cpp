@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <array>
 
-#include "catalog/archive.h"
 #include "os/system.h"
 #include "pg/connection.h"
+#include "pg/standby_names.h"
 
 namespace walback {
 namespace {
@@ -81,23 +81,13 @@ Command receivewal_command(const ReceivewalOptions& options) {
 }
 
 Result<std::string> make_receiver_conninfo(const std::string& conninfo) {
-  return with_keywords(conninfo, {{"application_name", std::string(kCaptureApplicationName)},
+  return with_keywords(conninfo, {{"application_name", std::string(kReceiverName)},
                                   {"connect_timeout", "10"},
                                   {"keepalives", "1"},
                                   {"keepalives_idle", "10"},
                                   {"keepalives_interval", "5"},
                                   {"keepalives_count", "3"},
                                   {"tcp_user_timeout", "30000"}});
-}
-
-Result<std::uint32_t> open_newest_epoch(FileSystem& files, const ArchiveLayout& archive) {
-  TRY(files.create_directories(archive.wal()));
-  const auto epochs = TRY(list_epochs(files, archive)).numbers;
-  if (!epochs.empty()) return epochs.back();
-  TRY(files.create_directories(archive.epoch(1)));
-  TRY(files.sync_directory(archive.wal()));
-  TRY(files.sync_directory(archive.root));
-  return 1U;
 }
 
 std::optional<Lsn> newest_lsn_by_name(const std::vector<DirectoryEntry>& entries, SegmentSize size) {

@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "base/result.h"
-#include "catalog/archive_layout.h"
 #include "os/file_system.h"
 #include "os/process.h"
+#include "wal/segment_name.h"
 
 /// pg_receivewal: how it is started, what its lines mean, what it needs in its directory.
 namespace walback {
@@ -42,14 +42,9 @@ struct ReceivewalOptions {
 /// write_lsn is news; never compressed (what a killed compressor holds back is lost).
 [[nodiscard]] Command receivewal_command(const ReceivewalOptions& options);
 
-/// What pg_stat_replication shows, and what synchronous_standby_names may list.
-inline constexpr std::string_view kCaptureApplicationName = "walback_capture";
-/// The primary's conninfo with our application_name, and with keepalives and tcp_user_timeout, without which
+/// The primary's conninfo with our application_name (kReceiverName), and with keepalives and tcp_user_timeout, without which
 /// a connection whose other end vanished is noticed after two hours.
 [[nodiscard]] Result<std::string> make_receiver_conninfo(const std::string& conninfo);
-
-/// The newest epoch on disk; the first one is made when there is none.
-[[nodiscard]] Result<std::uint32_t> open_newest_epoch(FileSystem& files, const ArchiveLayout& archive);
 
 /// Where the files of an epoch end by their names: the end of the newest finished segment, or the start of
 /// the newest `.partial` where that is later. Nothing for an empty epoch.

@@ -111,19 +111,6 @@ TEST_CASE("pg_receivewal's connection: ours by name, and it notices a dead netwo
   CHECK(conninfo->find("tcp_user_timeout=30000") != std::string::npos);
 }
 
-TEST_CASE("epochs: the first is made where none is, else the newest is used") {
-  MemoryFileSystem files;
-  const ArchiveLayout archive{"/archive"};
-  REQUIRE(files.create_directories("/archive"));
-  files.settle();
-  CHECK(open_newest_epoch(files, archive).value() == 1);
-  files.power_cut();
-  CHECK(exists(files, "/archive/wal/0001"));
-  REQUIRE(files.create_directories("/archive/wal/0002"));
-  REQUIRE(files.create_directories("/archive/wal/junk"));
-  CHECK(open_newest_epoch(files, archive).value() == 2);
-}
-
 TEST_CASE("the newest LSN by names: timelines before numbers, a segment by its end, a partial by its start") {
   const auto names = [](std::vector<std::string> list) {
     std::vector<DirectoryEntry> entries;
