@@ -126,10 +126,10 @@ class Catalog {
   [[nodiscard]] Result<std::vector<TimelineRow>> timelines() const;
   /// One row a (timeline, LSN): it keeps the latest time.
   [[nodiscard]] Status put_watermark(const WatermarkRow& watermark);
-  /// The earliest watermark of the timeline with time >= `time`.
-  [[nodiscard]] Result<std::optional<WatermarkRow>> watermark_at_or_after(TimelineId timeline,
-                                                                          Timestamp time) const;
-  [[nodiscard]] Result<std::optional<WatermarkRow>> newest_watermark(TimelineId timeline) const;
+  /// The one taken last among those with LSN <= `up_to`: the furthest in the WAL, not the one with the latest
+  /// time. Where the primary's clock was set back, what an older one says of later times is void.
+  [[nodiscard]] Result<std::optional<WatermarkRow>> newest_watermark(TimelineId timeline,
+                                                                     Lsn up_to = {UINT64_MAX}) const;
 
   // Base backups and restores.
   [[nodiscard]] Status put_backup(const BackupRow& backup);

@@ -112,25 +112,15 @@ Result<std::vector<TimelineRow>> Catalog::timelines() const {
 Status Catalog::put_watermark(const WatermarkRow& watermark) {
   TRY(storable({watermark.lsn}));
   Statement statement = TRY(impl_->database->statement(
-      "INSERT INTO watermarks (timeline, lsn, time_us) VALUES (?, ?, ?) "
-      "ON CONFLICT (timeline, lsn) DO UPDATE SET time_us = max(time_us, excluded.time_us)"));
+      "INSERT OR REPLACE INTO watermarks (timeline, lsn, time_us) VALUES (?, ?, ?)"));
   return statement.bind(watermark.timeline, watermark.lsn, watermark.time).run();
 }
 
-Result<std::optional<WatermarkRow>> Catalog::watermark_at_or_after(TimelineId timeline,
-                                                                   Timestamp time) const {
-  Statement statement =
-      TRY(impl_->database->statement("SELECT timeline, lsn, time_us FROM watermarks WHERE timeline = ? AND "
-                                     "time_us >= ? ORDER BY time_us, lsn LIMIT 1"));
-  statement.bind(timeline, time);
-  return first<WatermarkRow>(statement, read_watermark);
-}
-
-Result<std::optional<WatermarkRow>> Catalog::newest_watermark(TimelineId timeline) const {
-  Statement statement =
-      TRY(impl_->database->statement("SELECT timeline, lsn, time_us FROM watermarks WHERE timeline = ? ORDER "
-                                     "BY time_us DESC, lsn DESC LIMIT 1"));
-  statement.bind(timeline);
+Result<std::optional<WatermarkRow>> Catalog::newest_watermark(TimelineId timeline, Lsn up_to) const {
+  Statement statement = TRY(impl_->database->statement(
+      "SELECT timeline, lsn, time_us FROM watermarks WHERE timeline = ? AND lsn <= ? ORDER BY lsn DESC "
+      "LIMIT 1"));
+  statement.bind(timeline, up_to);
   return first<WatermarkRow>(statement, read_watermark);
 }
 

@@ -84,6 +84,7 @@ struct WatermarkRow {
   TimelineId timeline;
   Lsn lsn;
   Timestamp time;
+  bool operator==(const WatermarkRow&) const = default;
 };
 
 /// A finished base backup. Usable when the archive holds [start_lsn, stop_lsn) of its timeline.

@@ -178,6 +178,13 @@ Result<StatusReport> take_status(const Context& context) {
     if (space->available_bytes < kLowDiskBytes) {
       report.problems.push_back(
           fmt::format("the archive's disk has {} left", render_bytes(space->available_bytes)));
+  if (const auto& clock = report.window.clock_set_back) {
+    report.problems.push_back(fmt::format(
+        "the primary's clock was set back: at {} it showed {}, later at {} only {}; times between the two "
+        "come twice, restore to LSNs or transactions there",
+        to_string(clock->before_lsn), to_rfc3339(clock->before), to_string(clock->now_lsn),
+        to_rfc3339(clock->now)));
+  }
     }
   }
   return report;

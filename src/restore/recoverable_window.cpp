@@ -2,21 +2,15 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "restore/reach.h"
-#include "wal/page.h"
 
 namespace walback {
 namespace {
 
-Result<std::optional<WatermarkRow>> newest_covered(const WalPath& path, Lsn captured) {
-  const auto size = path.identity.segment_size;
-  for (auto part = path.parts.rbegin(); part != path.parts.rend(); ++part) {
-    const auto newest = TRY(path.catalog->newest_watermark(part->range.timeline));
-    if (newest && newest->lsn <= part->range.to &&
-        skip_page_header(newest->lsn, size) <= skip_page_header(captured, size))
-      return newest;
+Result<std::optional<WatermarkRow>> newest_that_holds(const WalPath& path) {
+  for (auto part = path.parts.size(); part-- > 0;) {
+    auto newest = TRY(newest_covered_watermark(path, part));
+    if (newest && !TRY(contradiction(path, part, *newest))) return newest;
   }
   return std::nullopt;
 }
@@ -46,8 +40,8 @@ Result<RecoverableWindow> window_of(const Catalog& catalog, const ArchiveIdentit
     window.problem = why_nothing(backups);
     return window;
   }
-  const Lsn captured = path->parts[*path->last_part_with_records()].last_record->end;
-  window.watermark = TRY(newest_covered(*path, captured));
+  window.watermark = TRY(newest_that_holds(*path));
+  window.clock_set_back = TRY(clock_set_back(*path, window.watermark));
   for (const auto& obstacle : path->obstacles(path->parts.size() - 1))
     if (obstacle.to > spans.front().from)
       window.obstacles.push_back(
@@ -80,6 +74,12 @@ Json to_json(const RecoverableWindow& window) {
   if (window.watermark)
     json["watermark"] =
         Json{{"lsn", to_string(window.watermark->lsn)}, {"time", to_rfc3339(window.watermark->time)}};
+  json["clock_set_back"] = nullptr;
+  if (const auto& clock = window.clock_set_back)
+    json["clock_set_back"] = Json{{"before", to_rfc3339(clock->before)},
+                                  {"before_lsn", to_string(clock->before_lsn)},
+                                  {"now", to_rfc3339(clock->now)},
+                                  {"now_lsn", to_string(clock->now_lsn)}};
   json["obstacles"] = window.obstacles;
   json["problem"] = window.problem;
   return json;

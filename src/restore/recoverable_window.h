@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "catalog/archive_layout.h"
 #include "catalog/catalog.h"
+#include "restore/clock_set_back.h"
 
 namespace walback {
 
@@ -24,6 +25,7 @@ struct RecoverableWindow {
   TimelineId timeline;                    ///< the newest
   std::vector<RecoverableSpan> spans;     ///< oldest first
   std::optional<WatermarkRow> watermark;  ///< the newest that the index covers: idle time counts up to here
+  std::optional<ClockSetBack> clock_set_back;  ///< and has not shown the old time again
   std::vector<std::string> obstacles;  ///< missing and damaged WAL after the first consistent point, in words
   std::string problem;
 };

@@ -1,7 +1,9 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
+#include "restore/clock_set_back.h"
 #include "restore/resolve_stop.h"
-#include "wal/page.h"
 
 /// A time target ends just before the first commit or abort stamped later, in WAL order over everything
 /// captured, so that the choice of a base backup cannot change the answer. Timestamps are not monotonic in
@@ -9,7 +11,7 @@
 namespace walback {
 namespace {
 
-/// A watermark at or after T whose WAL the archive holds, and the part of the path that it speaks of.
+/// A watermark at or after T that holds, and the part of the path that it speaks of.
 struct CoveredSilence {
   std::size_t part = 0;
   WatermarkRow watermark;
@@ -20,20 +22,48 @@ Lsn captured_end_of(const WalPath& path, std::size_t part) {
   return last ? last->end : path.parts[part].range.from;
 }
 
-bool is_covered(const WalPath& path, std::size_t part, const WatermarkRow& watermark) {
-  const auto& range = path.parts[part].range;
-  return watermark.lsn <= range.to &&
-         skip_page_header(watermark.lsn, path.identity.segment_size) <=
-             skip_page_header(captured_end_of(path, part), path.identity.segment_size);
-}
-
 /// The oldest timeline's first: the state at T is the one before the path went on.
 Result<std::optional<CoveredSilence>> covered_silence(const WalPath& path, Timestamp time) {
   for (std::size_t part = 0; part < path.parts.size(); ++part) {
-    const auto watermark = TRY(path.catalog->watermark_at_or_after(path.parts[part].range.timeline, time));
-    if (watermark && is_covered(path, part, *watermark)) return CoveredSilence{part, *watermark};
+    const auto watermark = TRY(newest_covered_watermark(path, part));
+    if (watermark && watermark->time >= time && !TRY(contradiction(path, part, *watermark)))
+      return CoveredSilence{part, *watermark};
   }
   return std::nullopt;
+}
+
+/// Why no watermark helps, and up to where one does.
+struct NoProof {
+  std::string why;
+  std::optional<Timestamp> latest;
+};
+
+Result<NoProof> proof_of(const WalPath& path, std::size_t part, const WatermarkRow& covered,
+                         const std::optional<TransactionEnd>& last) {
+  if (const auto against = TRY(contradiction(path, part, covered)))
+    return NoProof{
+        fmt::format("the watermark of {} does not hold: the primary's clock was set back, transaction {} "
+                    "behind it at {} is stamped earlier",
+                    to_rfc3339(covered.time), against->xid, moment_text(against->lsn, against->time)),
+        std::nullopt};
+  const auto newest = fmt::format("the newest watermark is of {}", to_rfc3339(covered.time));
+  if (last && last->lsn < covered.lsn && last->time.unix_us - covered.time.unix_us > kClockToleranceUs)
+    return NoProof{newest + ": the primary's clock was set back", std::nullopt};
+  return NoProof{newest, covered.time};
+}
+
+Result<NoProof> newest_proof(const WalPath& path, const std::optional<TransactionEnd>& last) {
+  NoProof proof{"there is no watermark", {}};
+  for (std::size_t part = 0; part < path.parts.size(); ++part) {
+    const auto newest = TRY(path.catalog->newest_watermark(path.parts[part].range.timeline));
+    const auto covered = TRY(newest_covered_watermark(path, part));
+    if (covered) proof = TRY(proof_of(path, part, *covered, last));
+    if (newest && newest != covered)
+      proof.why =
+          fmt::format("the watermark of {} needs WAL up to {}, captured is {}", to_rfc3339(newest->time),
+                      to_string(newest->lsn), to_string(captured_end_of(path, path.parts.size() - 1)));
+  }
+  return proof;
 }
 
 Result<Refused> silence(const RecoveryTarget& target, const WalPath& path) {
@@ -41,35 +71,31 @@ Result<Refused> silence(const RecoveryTarget& target, const WalPath& path) {
   const auto ended =
       last ? fmt::format("the last captured transaction ended at {}", moment_text(last->lsn, last->time))
            : "no transaction's end is captured";
-  std::optional<WatermarkRow> covered, waiting;
-  for (std::size_t part = 0; part < path.parts.size(); ++part) {
-    const auto newest = TRY(path.catalog->newest_watermark(path.parts[part].range.timeline));
-    if (newest) (is_covered(path, part, *newest) ? covered : waiting) = newest;
-  }
-  auto proof = std::string("there is no watermark");
-  if (covered) proof = fmt::format("the newest watermark is of {}", to_rfc3339(covered->time));
-  if (waiting)
-    proof = fmt::format("the watermark of {} needs WAL up to {}, captured is {}", to_rfc3339(waiting->time),
-                        to_string(waiting->lsn), to_string(captured_end_of(path, path.parts.size() - 1)));
+  const NoProof proof = TRY(newest_proof(path, last));
   auto hint =
       std::string("If the primary is alive and `walback manage` runs, the next watermark reaches it; else ");
-  hint += covered ? fmt::format("--to-time {} is the latest time, --to-latest everything captured.",
-                                to_rfc3339(covered->time))
-                  : std::string("--to-latest takes everything captured.");
+  hint += proof.latest ? fmt::format("--to-time {} is the latest time, --to-latest everything captured.",
+                                     to_rfc3339(*proof.latest))
+                       : std::string("--to-latest takes everything captured.");
   return Refused{Error{ErrorKind::not_found,
                        fmt::format("nothing shows what was committed up to {}: {}, and {}",
-                                   to_rfc3339(target.time), ended, proof),
+                                   to_rfc3339(target.time), ended, proof.why),
                        std::move(hint)},
                  kMaxLsn};
 }
 
-Status warn_of_stragglers(ResolvedStop& at, const WalPath& path, Timestamp up_to) {
+Result<Catalog::Stragglers> stragglers_behind(const WalPath& path, Lsn from, Timestamp up_to) {
   Catalog::Stragglers all;
-  for (const auto& range : path.ranges(at.boundary(), kMaxLsn)) {
+  for (const auto& range : path.ranges(from, kMaxLsn)) {
     auto some = TRY(path.catalog->commits_stamped_at_or_before(range, up_to));
     if (all.count == 0) all.first = std::move(some.first);
     all.count += some.count;
   }
+  return all;
+}
+
+Status warn_of_stragglers(ResolvedStop& at, const WalPath& path, Timestamp up_to) {
+  const auto all = TRY(stragglers_behind(path, at.boundary(), up_to));
   if (all.count == 0 || all.first.empty()) return {};
   const auto& first = all.first.front();
   at.warnings.push_back(
@@ -81,6 +107,23 @@ Status warn_of_stragglers(ResolvedStop& at, const WalPath& path, Timestamp up_to
   return {};
 }
 
+/// The stamps of commits that run at once go backwards by milliseconds at most.
+constexpr std::int64_t kConcurrencyUs = 1'000'000;
+
+Status warn_of_clock_set_back(ResolvedStop& at, const WalPath& path, const TransactionEnd& stop) {
+  const auto earlier =
+      TRY(stragglers_behind(path, at.boundary(), {stop.time.unix_us - kConcurrencyUs})).first;
+  if (earlier.empty()) return {};
+  at.warnings.push_back(
+      {"clock_set_back",
+       fmt::format("the primary's clock was set back, by {} at least, between {} and {}: the times between "
+                   "came twice, and --to-time means the first; --to-lsn and --to-xid mean one moment each",
+                   render_duration_us(stop.time.unix_us - earlier.front().time.unix_us),
+                   moment_text(stop.lsn, stop.time),
+                   moment_text(earlier.front().lsn, earlier.front().time))});
+  return {};
+}
+
 }  // namespace
 
 OrRefused<ResolvedStop> resolve_time(const RecoveryTarget& target, const WalPath& path) {
@@ -89,6 +132,7 @@ OrRefused<ResolvedStop> resolve_time(const RecoveryTarget& target, const WalPath
   if (const auto next = TRY(path.first_end_stamped_after(up_to))) {
     auto at = stop_at_record(path, next->part, next->end.lsn, next->end.end_lsn, /*inclusive=*/false);
     TRY(warn_of_stragglers(at, path, up_to));
+    TRY(warn_of_clock_set_back(at, path, next->end));
     return at;
   }
   const auto silent = TRY(covered_silence(path, up_to));

@@ -235,17 +235,17 @@ TEST_CASE("catalog: a captured history is not forgotten") {
   CHECK(timelines[0].history_captured);
 }
 
-TEST_CASE("catalog: watermarks, the earliest at or after a time, the latest time of an LSN") {
+TEST_CASE("catalog: watermarks, the one taken last, also where its time is earlier") {
   auto catalog = value(Catalog::open(":memory:"));
-  value(catalog.put_watermark({{1}, {100}, at(10)}));
+  value(catalog.put_watermark({{1}, {100}, at(50)}));
   value(catalog.put_watermark({{1}, {200}, at(20)}));
   value(catalog.put_watermark({{1}, {200}, at(30)}));
   value(catalog.put_watermark({{1}, {200}, at(25)}));
   value(catalog.put_watermark({{2}, {900}, at(15)}));
-  CHECK(value(catalog.watermark_at_or_after({1}, at(10)))->lsn == Lsn{100});
-  CHECK(value(catalog.watermark_at_or_after({1}, at(11)))->time == at(30));
-  CHECK_FALSE(value(catalog.watermark_at_or_after({1}, at(31))));
-  CHECK(value(catalog.newest_watermark({1}))->lsn == Lsn{200});
+  CHECK(value(catalog.newest_watermark({1})) == WatermarkRow{{1}, {200}, at(25)});
+  CHECK(value(catalog.newest_watermark({1}, {200})) == WatermarkRow{{1}, {200}, at(25)});
+  CHECK(value(catalog.newest_watermark({1}, {199})) == WatermarkRow{{1}, {100}, at(50)});
+  CHECK_FALSE(value(catalog.newest_watermark({1}, {99})));
   CHECK_FALSE(value(catalog.newest_watermark({3})));
 }
 
