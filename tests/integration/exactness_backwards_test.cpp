@@ -56,6 +56,8 @@ void forge_commits(const LabFixture& lab, const WaldumpOracle& oracle,
   WalBuilder wal(
       {.segment_bytes = kSegmentBytes,
        .system_identifier = parse_decimal(status.at("system_identifier").get<std::string>()).value(),
+       .server_major =
+           static_cast<unsigned>(parse_decimal(lab.value("SHOW server_version_num")).value() / 10'000),
        .start = oracle.end(),
        .previous_record = oracle.records().back(),
        .first_segment = *bytes});

@@ -14,12 +14,21 @@ using namespace walback::test;
 
 namespace {
 
-/// The STARTs of the records that pg_waldump reads from the first on, until it stops.
-std::vector<Lsn> starts_by_waldump(const Path& directory, Lsn begin, std::uint32_t timeline) {
+Binaries pg_waldump_here() {
   const auto binaries = find_binaries(
       BinarySearch{.configured = {}, .wanted_major = {}, .programs = {"pg_waldump"}, .path = {}});
   REQUIRE_MESSAGE(binaries, binaries.error().message);
-  const Command command{binaries->program("pg_waldump"),
+  return *binaries;
+}
+
+/// pg_waldump reads WAL of its own version alone.
+WalBuilderOptions for_pg_waldump() {
+  return {.server_major = static_cast<unsigned>(pg_waldump_here().major)};
+}
+
+/// The STARTs of the records that pg_waldump reads from the first on, until it stops.
+std::vector<Lsn> starts_by_waldump(const Path& directory, Lsn begin, std::uint32_t timeline) {
+  const Command command{pg_waldump_here().program("pg_waldump"),
                         {"-p", directory.string(), "-t", std::to_string(timeline), "-s", to_string(begin)},
                         {},
                         "/"};
@@ -44,7 +53,7 @@ void write_segments(const WalBuilder& wal, const Path& directory) {
 }  // namespace
 
 TEST_CASE("forged WAL: pg_waldump reads every record of it") {
-  WalBuilder wal;
+  WalBuilder wal(for_pg_waldump());
   wal.commit({.xid = 700, .time = at_second(1)});
   wal.commit({.xid = 701,
               .time = at_second(2),
@@ -78,7 +87,7 @@ TEST_CASE("forged WAL: pg_waldump reads every record of it") {
 }
 
 TEST_CASE("forged WAL: a new timeline's segment is readable across the switch") {
-  WalBuilder wal;
+  WalBuilder wal(for_pg_waldump());
   wal.filler(20'000);
   wal.commit({.xid = 700, .time = at_second(1)});
   wal.switch_timeline({2}, at_second(2));

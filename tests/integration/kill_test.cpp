@@ -219,8 +219,8 @@ TEST_CASE(
   CHECK(receivers(lab.archive()).empty());
 
   const Json indexed = lab.ask({"commits"});
-  const auto binaries = find_binaries({}, 15);
-  REQUIRE(binaries);
+  const auto binaries = find_binaries(Path{});
+  REQUIRE_MESSAGE(binaries, binaries.error().message);
   const WaldumpOracle oracle(*binaries, lab.archive() / "wal" / "0001", lab.directory() / "dump");
   const auto expected = oracle.commits();
   CHECK(expected.size() >= figures.acknowledged);
@@ -257,7 +257,7 @@ TEST_CASE("kill: a base backup at any moment leaves nothing that looks like one,
     }));
     for (const std::string& name : names) {
       if (!named(name)) continue;
-      const auto verified = walback::run({find_binaries({}, 15)->program("pg_verifybackup"),
+      const auto verified = walback::run({find_binaries(Path{})->program("pg_verifybackup"),
                                           {"-n", "-q", (lab.archive() / "backups" / name).string()},
                                           {},
                                           "/"},
