@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "archive/gap_impact.h"
+#include "wal/page.h"
+
 namespace walback {
 namespace {
 
@@ -11,56 +14,81 @@ const GapRow* same_place(const std::vector<GapRow>& gaps, const GapRow& gap) {
   return found == gaps.end() ? nullptr : &*found;
 }
 
-std::string out_of_reach(const std::vector<SegmentRow>& rows, const GapRow& gap) {
-  const SegmentRow* before = nullptr;
-  const SegmentRow* after = nullptr;
-  for (const SegmentRow& row : rows) {
-    if (row.name.timeline != gap.timeline || !row.last_time) continue;
-    if (row.valid_end_lsn <= gap.from) before = &row;
-    if (!after && row.first_record_lsn && *row.first_record_lsn >= gap.to) after = &row;
-  }
-  std::string text = "every moment from " + to_string(gap.from) + " to " + to_string(gap.to);
-  if (before || after)
-    text += " (" + (before ? "after " + to_rfc3339(*before->last_time) : std::string("from the beginning")) +
-            (after ? ", before " + to_rfc3339(*after->first_time) : std::string(", to the end")) + ")";
-  return text + ", and every later one from base backups taken before";
+/// Where the timeline's last sound row ends; nothing without one.
+std::optional<Lsn> end_of(const std::vector<SegmentRow>& rows, TimelineId timeline) {
+  std::optional<Lsn> end;
+  for (const SegmentRow& row : rows)
+    if (row.name.timeline == timeline && holds_valid_records(row)) end = std::max(end, {row.valid_end_lsn});
+  return end;
 }
 
-}  // namespace
+bool nothing_behind(const std::vector<SegmentRow>& rows, const GapRow& gap) {
+  return end_of(rows, gap.timeline).value_or(Lsn{}) < gap.to;
+}
 
-Status keep_gaps(const ArchiveContext& archive, Catalog& catalog, const TimelineStarts& starts) {
+Result<std::vector<SegmentRow>> all_rows(const Catalog& catalog) {
   std::vector<SegmentRow> rows;
   TRY(catalog.each_segment([&](const SegmentRow& row) {
     rows.push_back(row);
     return true;
   }));
-  const std::vector<GapRow> found = find_gaps(rows, starts, archive.identity.segment_size);
+  return rows;
+}
+
+Status say_found(const ArchiveContext& archive, const Catalog& catalog, const std::vector<GapRow>& found) {
+  if (found.empty()) return {};
+  for (const GapImpact& impact : TRY(gap_impacts(catalog))) {
+    if (!same_place(found, impact.gap)) continue;
+    archive.log.error("archive", "gap_found",
+                      {{key::timeline, std::to_string(impact.gap.timeline.value)},
+                       {key::lsn, to_string(impact.gap.from)},
+                       {key::end_lsn, to_string(impact.gap.to)},
+                       {"reason", impact.gap.reason},
+                       {"impact", describe(impact)},
+                       {key::hint,
+                        "Put the segment back into its epoch's directory if it exists anywhere, perhaps in "
+                        "the primary's pg_wal; else take a new base backup now with walback backup."}});
+  }
+  return {};
+}
+
+}  // namespace
+
+bool accepts(const GapRow& known, const GapRow& gap, SegmentSize size) {
+  const Lsn reaches = start_of({segment_of(known.to, size).value + 1}, size);
+  return known.accepted && known.timeline == gap.timeline && known.from <= gap.from && gap.to <= reaches;
+}
+
+Status keep_gaps(const ArchiveContext& archive, Catalog& catalog, const TimelineStarts& starts) {
+  const SegmentSize size = archive.identity.segment_size;
+  const std::vector<SegmentRow> rows = TRY(all_rows(catalog));
+  const std::vector<GapRow> found = find_gaps(rows, starts, size);
   const std::vector<GapRow> known = TRY(catalog.gaps());
+  std::vector<GapRow> news;
   for (GapRow gap : found) {
     const GapRow* const stored = same_place(known, gap);
     if (stored && stored->to == gap.to && stored->reason == gap.reason) continue;
+    gap.accepted = std::ranges::any_of(known, [&](const GapRow& one) { return accepts(one, gap, size); });
     gap.detected_at = archive.clock.now();
     TRY(catalog.put_gap(gap));
-    if (stored) continue;
-    archive.log.error("archive", "gap_found",
-                      {{key::timeline, std::to_string(gap.timeline.value)},
-                       {key::lsn, to_string(gap.from)},
-                       {key::end_lsn, to_string(gap.to)},
-                       {"reason", gap.reason},
-                       {"out_of_reach", out_of_reach(rows, gap)},
-                       {key::hint,
-                        "Put the segment back into its epoch's directory if it exists anywhere; take a "
-                        "new base backup now, so that what comes is safe."}});
+    if (!stored && !gap.accepted) news.push_back(gap);
   }
   for (const GapRow& gap : known) {
-    if (same_place(found, gap)) continue;
+    if (same_place(found, gap) || (gap.accepted && nothing_behind(rows, gap))) continue;
     TRY(catalog.remove_gap(gap.timeline, gap.from));
     archive.log.info("archive", "gap_healed",
                      {{key::timeline, std::to_string(gap.timeline.value)},
                       {key::lsn, to_string(gap.from)},
                       {key::end_lsn, to_string(gap.to)}});
   }
-  return {};
+  return say_found(archive, catalog, news);
+}
+
+Result<std::optional<GapRow>> gap_up_to(const Catalog& catalog, TimelineId timeline, Lsn next,
+                                        SegmentSize size) {
+  const auto end = end_of(TRY(all_rows(catalog)), timeline);
+  if (!end || skip_page_header(*end, size) >= skip_page_header(next, size)) return std::optional<GapRow>{};
+  return std::optional<GapRow>{{timeline, *end, next, "the primary no longer had it", {}, false}};
 }
 
 }  // namespace walback

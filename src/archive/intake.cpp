@@ -9,6 +9,20 @@
 #include "os/crash_point.h"
 
 namespace walback {
+namespace {
+
+constexpr std::size_t kVanishedSaidOneByOne = 3;
+
+/// Somebody may have removed a whole epoch. The newest one has the newest segment of some timeline.
+Result<std::uint32_t> newest_known_epoch(const Catalog& catalog) {
+  std::uint32_t newest = 0;
+  for (const TimelineRow& row : TRY(catalog.timelines()))
+    if (const auto segment = TRY(catalog.newest_segment(row.timeline)))
+      newest = std::max(newest, segment->epoch);
+  return newest;
+}
+
+}  // namespace
 
 Intake::Intake(const ArchiveContext& archive, Catalog& catalog)
     : archive_(archive), catalog_(catalog), size_(archive.identity.segment_size), timelines_(archive) {}
@@ -34,6 +48,7 @@ Result<IntakeReport> Intake::pass(Scan scan, std::stop_token stop) {
 
 Status Intake::scan_all() {
   const EpochList epochs = TRY(list_epochs(archive_.files, archive_.layout));
+  const std::uint32_t known_epochs = TRY(newest_known_epoch(catalog_));
   for (const std::string& name : epochs.unknown)
     if (reported_.insert("wal/" + name).second)
       archive_.log.warn("archive", "unknown_name", {{key::path, (archive_.layout.wal() / name).string()}});
@@ -51,6 +66,9 @@ Status Intake::scan_all() {
     if (!report_.complete) return {};
     if (!listed.segments.empty()) tail_ = Tail{listed.epoch, listed.segments.back().name};
   }
+  EpochFiles nothing;
+  for (nothing.epoch = 1; nothing.epoch <= known_epochs; ++nothing.epoch)
+    if (!std::ranges::binary_search(epochs.numbers, nothing.epoch)) TRY(scan_epoch(nothing));
   return {};
 }
 
@@ -87,16 +105,32 @@ Status Intake::scan_epoch(const EpochFiles& listed) {
 
 /// A listing beside a rename may miss a file, so each is asked for by name before it is called missing.
 Status Intake::mark_vanished(const std::map<SegmentName, SegmentRow>& rows, const EpochFiles& listed) {
+  std::vector<SegmentRow> gone;
   for (const auto& [name, row] : rows) {
     const bool there = std::ranges::binary_search(listed.segments, name, {}, &SegmentFile::name);
     if (there || row.problem.starts_with("missing")) continue;
     if (TRY(find_segment(archive_.files, archive_.layout, listed.epoch, name, size_))) continue;
-    SegmentRow gone = row;
-    gone.problem = "missing: " + file_name(name, size_) + " is gone from " +
-                   archive_.layout.epoch(listed.epoch).string();
-    TRY(catalog_.set_segment_problem(name, listed.epoch, gone.problem));
-    say(row, gone, archive_.clock.monotonic_us());
+    gone.push_back(row);
+    gone.back().problem = "missing: " + file_name(name, size_) + " is gone from " +
+                          archive_.layout.epoch(listed.epoch).string();
   }
+  if (gone.empty()) return {};
+  TRY(catalog_.transaction([&]() -> Status {
+    for (const SegmentRow& row : gone) TRY(catalog_.set_segment_problem(row.name, row.epoch, row.problem));
+    return {};
+  }));
+  if (gone.size() <= kVanishedSaidOneByOne) {
+    for (const SegmentRow& row : gone) say(rows.at(row.name), row, archive_.clock.monotonic_us());
+    return {};
+  }
+  archive_.log.error("archive", "segments_missing",
+                     {{"count", std::to_string(gone.size())},
+                      {"first", file_name(gone.front().name, size_)},
+                      {"last", file_name(gone.back().name, size_)},
+                      {key::path, archive_.layout.epoch(listed.epoch).string()},
+                      {key::hint,
+                       "Put them back if they exist anywhere; else take a new base backup now with walback "
+                       "backup, and find out who deletes here."}});
   return {};
 }
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "os/descriptor.h"
 #include "os/system.h"
@@ -43,15 +44,35 @@ class InotifyWatch final : public DirectoryWatch {
     }
   }
 
+  Changes take_changes() override { return std::exchange(changes_, {}); }
+
  private:
   bool drain() {
     alignas(inotify_event) std::array<char, 16U << 10> buffer;
     bool any = false;
-    while (retry([&] { return ::read(events_.get(), buffer.data(), buffer.size()); }) > 0) any = true;
-    return any;
+    while (true) {
+      const auto got = retry([&] { return ::read(events_.get(), buffer.data(), buffer.size()); });
+      if (got <= 0) return any;
+      any = true;
+      for (const char* at = buffer.data(); at < buffer.data() + got;) {
+        const auto* const event = reinterpret_cast<const inotify_event*>(at);
+        note(*event);
+        at += sizeof(inotify_event) + event->len;
+      }
+    }
+  }
+
+  void note(const inotify_event& event) {
+    const std::string name = event.len == 0 ? "" : event.name;
+    if ((event.mask & IN_Q_OVERFLOW) != 0) changes_.complete = false;
+    if ((event.mask & (IN_DELETE | IN_MOVED_FROM | IN_DELETE_SELF | IN_MOVE_SELF)) != 0)
+      changes_.named.insert({Change::Kind::gone, name});
+    // Not IN_CLOSE_WRITE: whoever syncs a file by its name opens it for writing.
+    if ((event.mask & IN_MODIFY) != 0) changes_.named.insert({Change::Kind::written, name});
   }
 
   Descriptor events_;
+  Changes changes_;
 };
 
 }  // namespace

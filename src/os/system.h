@@ -2,6 +2,7 @@
 #include <chrono>
 #include <memory>
 #include <optional>
+#include <set>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -82,9 +83,25 @@ class DirectoryWatch {
  public:
   [[nodiscard]] static Result<std::unique_ptr<DirectoryWatch>> open();
   virtual ~DirectoryWatch() = default;
+  /// Again for a directory that was removed and made anew; for one that is watched already nothing changes.
   [[nodiscard]] virtual Status add(const Path& directory) = 0;
   /// True: something changed. False: the time is up or a stop was requested.
   virtual bool wait(std::stop_token stop, std::chrono::milliseconds timeout) = 0;
+
+  /// What happened to one name since the last call. gone: deleted or moved away, an empty name for the
+  /// directory itself. written: its bytes were changed in place.
+  struct Change {
+    enum class Kind : std::uint8_t { gone, written };
+    Kind kind = Kind::gone;
+    std::string name;
+    auto operator<=>(const Change&) const = default;
+  };
+  /// Each once. `complete` is false when the system dropped some.
+  struct Changes {
+    std::set<Change> named;
+    bool complete = true;
+  };
+  virtual Changes take_changes() = 0;
 };
 
 }  // namespace walback

@@ -186,10 +186,16 @@ TEST_CASE(
   REQUIRE(real_file_system().write(file, "x"));
   CHECK((*watch)->wait({}, 10s));
   CHECK_FALSE((*watch)->wait({}, 5ms));
+  using Change = DirectoryWatch::Change;
+  CHECK((*watch)->take_changes().named == std::set<Change>{{Change::Kind::written, file.filename()}});
   REQUIRE(real_file_system().rename(file, directory.path() / "000000010000000000000001"));
   CHECK((*watch)->wait({}, 10s));
+  CHECK((*watch)->take_changes().named == std::set<Change>{{Change::Kind::gone, file.filename()}});
   REQUIRE(real_file_system().remove(directory.path() / "000000010000000000000001"));
   CHECK((*watch)->wait({}, 10s));
+  const auto changes = (*watch)->take_changes();
+  CHECK(changes.complete);
+  CHECK(changes.named == std::set<Change>{{Change::Kind::gone, "000000010000000000000001"}});
   std::stop_source source;
   source.request_stop();
   CHECK_FALSE((*watch)->wait(source.get_token(), 100s));
