@@ -12,7 +12,8 @@
 
 /// Base backups as they lie in `<archive>/backups`:
 ///
-///     <id>/               exactly what pg_basebackup wrote and pg_verifybackup expects, not a file more
+///     <id>/               what pg_basebackup wrote and pg_verifybackup expects, not a file more; its
+///                         tablespaces in it (catalog/backup_tablespaces.h)
 ///     <id>.json           what cannot be read from it (times, full server version), written before the
 ///     rename
 ///     .<id>.unfinished/   being taken, or left behind by a crash
@@ -30,14 +31,18 @@ namespace walback {
 struct BackupFacts {
   Timestamp started_at, finished_at;
   std::uint32_t server_version_num = 0;
+  std::vector<std::string> tablespaces;  ///< "<oid> <path on the primary>"
   bool operator==(const BackupFacts&) const = default;
 };
+/// Of a row that read_backup filled. A fact about a tablespace that the backup does not have is no fact.
+void add_facts(BackupRow& row, const BackupFacts& facts);
 [[nodiscard]] std::string to_text(const BackupFacts& facts);
 [[nodiscard]] Result<BackupFacts> parse_backup_facts(const std::string& text, const std::string& what);
 [[nodiscard]] Path backup_facts_file(const ArchiveLayout& archive, const std::string& id);
 
-/// Reads one backup's directory: backup_label, backup_manifest, PG_VERSION, tablespace_map and the system
-/// identifier in global/pg_control. Checks that they fit each other and the archive, not the files' bytes.
+/// Reads one backup's directory: backup_label, backup_manifest, PG_VERSION, the tablespaces (their
+/// OIDs: the primary's paths are facts) and the system identifier in global/pg_control. Checks that they fit
+/// each other and the archive, not the files' bytes.
 [[nodiscard]] Result<BackupRow> read_backup(FileSystem& files, const Path& directory, const std::string& id,
                                             const ArchiveIdentity& identity);
 

@@ -19,11 +19,22 @@ bool is_progress(std::string_view line) {
   return contains(line, " kB (") && contains(line, "tablespace");
 }
 
+/// The 3 of "…, 1/3 tablespaces (…)".
+std::optional<std::uint64_t> listed_in(std::string_view line) {
+  const auto end = line.find(" tablespace");
+  const auto slash = line.rfind('/', end);
+  if (end == std::string_view::npos || slash == std::string_view::npos) return std::nullopt;
+  return parse_decimal(line.substr(slash + 1, end - slash - 1));
+}
+
 }  // namespace
 
 void BackupWatch::note_line(std::string_view line) {
   sign_of_life_ = true;
-  if (is_progress(line)) return;
+  if (is_progress(line)) {
+    tablespaces_listed_ = listed_in(line);
+    return;
+  }
   const auto error = line.find("error: ");
   if (error != std::string_view::npos || contains(line, "FATAL:") || contains(line, "fatal: ")) {
     failing_ = true;

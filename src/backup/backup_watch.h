@@ -31,6 +31,8 @@ class BackupWatch {
   /// What pg_basebackup said was wrong, all of it in one line; empty when it did not.
   [[nodiscard]] const std::string& complaint() const { return complaint_; }
   [[nodiscard]] ErrorKind complaint_kind() const;
+  /// How many tablespaces are copied, pg_default among them; nothing until pg_basebackup said so.
+  [[nodiscard]] std::optional<std::uint64_t> tablespaces_listed() const { return tablespaces_listed_; }
 
   /// Neither a byte nor a word, and the primary does not say that it is at work on a checkpoint.
   static constexpr std::int64_t kSilenceBound = 300'000'000;
@@ -42,6 +44,7 @@ class BackupWatch {
   bool syncing_ = false;  ///< all is received; the disk is at work, and may take its time
   bool failing_ = false;  ///< the lines that follow belong to an error
   std::string complaint_;
+  std::optional<std::uint64_t> tablespaces_listed_;
   std::optional<BaseBackupProgress> last_;
 };
 

@@ -36,11 +36,12 @@ struct BackupSetup {
 /// Takes a base backup of the primary into `<archive>/backups/<id>`, without WAL: that is the capturer's
 /// part.
 ///
-/// Order: the lock, leftovers of crashed backups away, may_back_up, pg_basebackup into `.<id>.unfinished`,
-/// pg_verifybackup, the label held against the manifest, everything synced, rename, its directory synced, its
-/// row in the catalog. Whatever ends it before the rename (a signal, kill -9, a full disk, a lost server)
-/// leaves nothing that looks like a backup, and what it leaves is removed by the next one.
-/// Whether the archive holds its WAL is another question: wait_until_usable (usable.h).
+/// Order: the lock, leftovers of crashed backups away, may_back_up, pg_basebackup into `.<id>.unfinished`
+/// (tablespaces too: catalog/backup_tablespaces.h), pg_verifybackup, the label held against the manifest,
+/// everything synced, rename, its directory synced, its row in the catalog. Whatever ends it before the
+/// rename (a signal, kill -9, a full disk, a lost server) leaves nothing that looks like a backup, and what
+/// it leaves is removed by the next one. Whether the archive holds its WAL is another question:
+/// wait_until_usable (usable.h).
 [[nodiscard]] Result<BackupRow> take_base_backup(const BackupSetup& setup, Progress& progress,
                                                  std::stop_token stop);
 
@@ -54,8 +55,7 @@ struct BackupConditions {
 };
 /// Refusals, each with what to do: another cluster (foreign_system); a standby, programs of another major
 /// version (conflict); a slot that is missing (not_found) or keeps no WAL (conflict), because what is written
-/// during the backup would be lost and the copy would not start; user tablespaces (conflict), whose absolute
-/// paths this version does not lay out anew; no room (disk_full).
+/// during the backup would be lost and the copy would not start; no room (disk_full).
 [[nodiscard]] Status may_back_up(const BackupConditions& conditions, const ArchiveIdentity& identity,
                                  const std::string& archive, const std::string& slot, int programs_major);
 

@@ -18,16 +18,19 @@ constexpr std::chrono::milliseconds kLookTimeout{5'000};
 /// pg_basebackup, from start to end.
 class BaseBackupRun {
  public:
-  BaseBackupRun(const BackupSetup& setup, Progress& progress, Connection connection)
+  BaseBackupRun(const BackupSetup& setup, Progress& progress, Connection connection,
+                const BasebackupInput& input)
       : setup_(setup),
         progress_(progress),
+        input_(input),
         connection_(std::move(connection)),
         watch_(setup.archiver_bound) {}
 
-  Status run(const std::string& id, const Path& directory, std::stop_token stop);
+  Status run(std::stop_token stop);
+  [[nodiscard]] const BackupWatch& watch() const { return watch_; }
 
  private:
-  Result<Command> command(const std::string& id, const Path& directory) const;
+  Result<Command> command() const;
   BackupWatch::Verdict look(const std::string& application_name);
   void read_lines();
   Status judge(ExitStatus how) const;
@@ -35,6 +38,7 @@ class BaseBackupRun {
 
   const BackupSetup& setup_;
   Progress& progress_;
+  const BasebackupInput& input_;
   std::optional<Connection> connection_;
   std::shared_ptr<ChildLines> lines_ = std::make_shared<ChildLines>();
   BackupWatch watch_;
@@ -44,29 +48,31 @@ std::string application_name_of(const std::string& id) {
   return "walback_backup_" + id;
 }
 
-Result<Command> BaseBackupRun::command(const std::string& id, const Path& directory) const {
-  const auto conninfo = TRY(with_keywords(setup_.conninfo, {{"application_name", application_name_of(id)},
-                                                            {"connect_timeout", "10"},
-                                                            {"keepalives", "1"},
-                                                            {"keepalives_idle", "10"},
-                                                            {"keepalives_interval", "5"},
-                                                            {"keepalives_count", "3"},
-                                                            {"tcp_user_timeout", "30000"}}));
+Result<Command> BaseBackupRun::command() const {
+  const auto conninfo =
+      TRY(with_keywords(setup_.conninfo, {{"application_name", application_name_of(input_.id)},
+                                          {"connect_timeout", "10"},
+                                          {"keepalives", "1"},
+                                          {"keepalives_idle", "10"},
+                                          {"keepalives_interval", "5"},
+                                          {"keepalives_count", "3"},
+                                          {"tcp_user_timeout", "30000"}}));
   Command command;
   command.program = setup_.binaries.program("pg_basebackup");
   command.arguments = {"--pgdata",
-                       directory.string(),
+                       input_.directory.string(),
                        "--wal-method",
                        "none",
                        "--manifest-checksums=SHA256",
                        "--label",
-                       "walback " + id,
+                       "walback " + input_.id,
                        setup_.spread ? "--checkpoint=spread" : "--checkpoint=fast",
                        "--no-password",
                        "--progress",
                        "--verbose",
                        "--dbname",
                        conninfo};
+  for (const auto& tablespace : input_.tablespaces) command.arguments.push_back(mapping_argument(tablespace));
   return command;
 }
 
@@ -128,8 +134,8 @@ Status BaseBackupRun::judge(ExitStatus how) const {
   return fail(kind, "pg_basebackup failed: " + why, hint);
 }
 
-Status BaseBackupRun::run(const std::string& id, const Path& directory, std::stop_token stop) {
-  const auto to_run = TRY(command(id, directory));
+Status BaseBackupRun::run(std::stop_token stop) {
+  const auto to_run = TRY(command());
   const auto process =
       TRY(setup_.processes.spawn(to_run, [lines = lines_](std::string_view line) { lines->add(line); }));
   std::int64_t next_look_us = 0;
@@ -139,7 +145,7 @@ Status BaseBackupRun::run(const std::string& id, const Path& directory, std::sto
     if (how) return judge(*how);
     auto verdict = BackupWatch::Verdict::go_on;
     if (!stop.stop_requested() && setup_.clock.monotonic_us() >= next_look_us) {
-      verdict = look(application_name_of(id));
+      verdict = look(application_name_of(input_.id));
       next_look_us = setup_.clock.monotonic_us() + kLookInterval;
     }
     if (!stop.stop_requested() && verdict == BackupWatch::Verdict::go_on) continue;
@@ -162,9 +168,12 @@ Result<Connection> connect_for_backup(const BackupSetup& setup) {
   return Connection::open(setup.conninfo, options);
 }
 
-Status run_basebackup(const BackupSetup& setup, Progress& progress, Connection connection,
-                      const std::string& id, const Path& directory, std::stop_token stop) {
-  return BaseBackupRun(setup, progress, std::move(connection)).run(id, directory, stop);
+Result<std::optional<std::uint64_t>> run_basebackup(const BackupSetup& setup, Progress& progress,
+                                                    Connection connection, const BasebackupInput& input,
+                                                    std::stop_token stop) {
+  BaseBackupRun run(setup, progress, std::move(connection), input);
+  TRY(run.run(std::move(stop)));
+  return run.watch().tablespaces_listed();
 }
 
 }  // namespace walback

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "backup/arrange_tablespaces.h"
 #include "backup/base_backup.h"
 #include "base/progress.h"
 #include "base/result.h"
@@ -32,9 +33,17 @@ struct ChildLines {
 /// The second connection, which watches the first.
 [[nodiscard]] Result<Connection> connect_for_backup(const BackupSetup& setup);
 
-/// Runs pg_basebackup into `directory`, watched (backup_watch.h) and bounded. What it copied is the caller's
-/// to remove when this fails.
-[[nodiscard]] Status run_basebackup(const BackupSetup& setup, Progress& progress, Connection connection,
-                                    const std::string& id, const Path& directory, std::stop_token stop);
+struct BasebackupInput {
+  std::string id;
+  Path directory;
+  std::vector<TablespaceMapping> tablespaces;
+};
+
+/// Runs pg_basebackup, watched (backup_watch.h) and bounded. What it copied is the caller's to remove when
+/// this fails. Returns how many tablespaces it announced (BackupWatch::tablespaces_listed).
+[[nodiscard]] Result<std::optional<std::uint64_t>> run_basebackup(const BackupSetup& setup,
+                                                                  Progress& progress, Connection connection,
+                                                                  const BasebackupInput& input,
+                                                                  std::stop_token stop);
 
 }  // namespace walback

@@ -49,27 +49,12 @@ Status check_slot(const std::optional<ReplicationSlot>& slot, const std::string&
   return {};
 }
 
-Status check_tablespaces(const std::vector<Tablespace>& tablespaces) {
-  if (tablespaces.empty()) return {};
-  std::vector<std::string> named;
-  named.reserve(tablespaces.size());
-  for (const auto& tablespace : tablespaces) {
-    named.push_back(fmt::format("{} ({})", tablespace.name, tablespace.location));
-  }
-  return fail(
-      ErrorKind::conflict,
-      "the primary has tablespaces, which this version does not back up: " + join(named, ", "),
-      "Their paths are absolute and a copy on the same host would write into the primary's own. Move what is "
-      "in them to pg_default and drop them.");
-}
-
 }  // namespace
 
 Status may_back_up(const BackupConditions& conditions, const ArchiveIdentity& identity,
                    const std::string& archive, const std::string& slot, int programs_major) {
   TRY(check_server(conditions.server, identity, archive, programs_major));
   TRY(check_slot(conditions.slot, slot));
-  TRY(check_tablespaces(conditions.tablespaces));
   if (conditions.cluster_bytes && *conditions.cluster_bytes > conditions.available_bytes) {
     return fail(
         ErrorKind::disk_full,

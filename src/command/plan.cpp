@@ -10,7 +10,7 @@ namespace {
 
 struct Options {
   std::shared_ptr<TargetOptions> target;
-  std::string into;
+  std::string into, tablespaces;
   std::uint16_t port = 0;
 };
 
@@ -21,7 +21,8 @@ Json place_json(const PlaceReport& report, const Place& place) {
           {"needed_bytes", report.needed_bytes},
           {"available_bytes", report.available_bytes},
           {"binaries", report.binaries.directory.string()},
-          {"preload_libraries", report.preload_libraries}};
+          {"preload_libraries", report.preload_libraries},
+          {"tablespaces", to_json(report.tablespaces)}};
 }
 
 std::string place_text(const PlaceReport& report, const Place& place) {
@@ -31,6 +32,11 @@ std::string place_text(const PlaceReport& report, const Place& place) {
   if (report.occupancy == Occupancy::unfinished) {
     text += "             an unfinished restore of ours is there; it would be wiped\n";
   }
+  for (const RestoredTablespace& tablespace : report.tablespaces)
+    text += fmt::format("{:<12} {}\n", "tablespace", render_text(tablespace));
+  for (const Preload& missing : report.missing_libraries)
+    text += fmt::format("{:<12} {}: {} is not installed here and would be left out\n", "library",
+                        missing.setting, missing.library);
   return text;
 }
 
@@ -40,7 +46,7 @@ Status run_plan(Context& context, const Options& options) {
   Json document = to_json(plan);
   std::string text = render_text(plan, session.config.time_zone);
   if (!options.into.empty()) {
-    const Place place{std::filesystem::absolute(options.into), options.port};
+    const Place place{std::filesystem::absolute(options.into), options.port, options.tablespaces};
     const PlaceReport report = TRY(check_place(*context.files, plan, session.archive.layout, place,
                                                session.config.postgres.bin, session.config.restore.settings));
     document["place"] = place_json(report, place);
@@ -66,6 +72,11 @@ CommandSpec plan_command() {
                          ->transform(absolute_path());
         app.add_option("--port", options->port, "and this port?")->needs(into)->check(CLI::Range(1, 65535));
         into->needs("--port");
+        app.add_option("--tablespaces", options->tablespaces,
+                       "would this one do for the base backup's tablespaces? (else <into>.tablespaces)")
+            ->needs(into)
+            ->type_name("DIR")
+            ->transform(absolute_path());
         return [options](Context& context) { return run_plan(context, *options); };
       }};
 }

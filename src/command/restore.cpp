@@ -2,11 +2,9 @@
 
 #include "base/text.h"
 #include "catalog/journal.h"
-#include "command/backup_soundness.h"
 #include "command/commands.h"
+#include "command/restore_setup.h"
 #include "command/target_options.h"
-#include "os/system.h"
-#include "restore/run.h"
 #include "restore/target_time.h"
 
 namespace walback {
@@ -14,7 +12,7 @@ namespace {
 
 struct Options {
   std::shared_ptr<TargetOptions> target;
-  std::string into, name;
+  std::string into, name, tablespaces;
   std::uint16_t port = 0;
   bool pause = false, check_pages = false;
 };
@@ -29,13 +27,6 @@ Result<std::string> free_name(const Catalog& catalog, const std::string& wished,
       return name;
     }
   }
-}
-
-Result<Path> fetch_program(FileSystem& files) {
-  const Path path = own_executable().parent_path() / "walback-fetch";
-  if (exists(files, path)) return path;
-  return fail(ErrorKind::not_found, fmt::format("'{}' is missing", path.string()),
-              "It is installed beside walback; PostgreSQL runs it to get WAL.");
 }
 
 RestoreRow begun(const RestoreSetup& setup) {
@@ -66,27 +57,11 @@ Status run_restore_command(Context& context, const Options& options) {
   const std::string wished = options.name.empty() ? directory.filename().string() : options.name;
   context.say(render_text(plan, session.config.time_zone));
 
-  const std::string backup_id = plan.backup.id;
-  const RestoreSetup setup{
-      .files = *context.files,
-      .clock = *context.clock,
-      .log = *context.log,
-      .archive = session.archive.layout,
-      .config = session.config.restore,
-      .configured_bin = session.config.postgres.bin,
-      .fetch_program = TRY(fetch_program(*context.files)),
-      .superusers = likely_superusers(session.config),
-      .plan = std::move(plan),
-      .checksum_of = TRY(checksums_of(session.archive.catalog_path)),
-      .on_damage = damage_recorder(session.archive),
-      .on_backup_damage =
-          [&](const std::string& problem) { note_differing_bytes(session.archive, backup_id, problem); },
-      .name = TRY(free_name(session.catalog, wished, directory)),
-      .place = {directory, options.port},
-      .pause = options.pause,
-      .check_pages = options.check_pages,
-      .say = [&](const std::string& text) { context.say(text); },
-  };
+  RestoreSetup setup = TRY(restore_setup(context, session, std::move(plan)));
+  setup.name = TRY(free_name(session.catalog, wished, directory));
+  setup.place = {directory, options.port, options.tablespaces};
+  setup.pause = options.pause;
+  setup.check_pages = options.check_pages;
   // A restore that is refused leaves no trace: the place is asked before anything is written down.
   TRY(check_place(*context.files, setup.plan, setup.archive, setup.place, setup.configured_bin,
                   setup.config.settings));
@@ -131,6 +106,10 @@ CommandSpec restore_command_spec() {
         app.add_option("--port", options->port, "where the restored cluster listens")
             ->required()
             ->check(CLI::Range(1, 65535));
+        app.add_option("--tablespaces", options->tablespaces,
+                       "where the base backup's tablespaces go, absent or empty (else <into>.tablespaces)")
+            ->type_name("DIR")
+            ->transform(absolute_path());
         app.add_option("--name", options->name, "how `clusters` calls it (else the directory's name)");
         auto* pause = app.add_flag("--pause", options->pause,
                                    "stay at the stop, read-only; `clusters promote` opens it later");

@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "command/backup_soundness.h"
+#include "restore/place.h"
 #include "restore/planned_files.h"
 
 namespace walback {
@@ -41,7 +42,7 @@ Result<RestorePlan> make_plan(Context& context, const ArchiveSession& session, c
   }
   TRY(check_planned_files(*context.files, *plan, session.catalog, session.archive.layout));
   TRY(settle_stop_from_files(*context.files, *plan, session.catalog, session.archive.layout));
-  TRY(check_tablespaces(*plan, [&](const std::string& path) { return exists(*context.files, path); }));
+  TRY(check_tablespaces(*plan, [&](const std::string& path) { return may_be_owned(*context.files, path); }));
   return std::move(*plan);
 }
 

@@ -81,14 +81,7 @@ OrRefused<BackupRow> choose_backup(const RecoveryTarget& target, const ResolvedS
   for (auto backup = here.rbegin(); backup != here.rend(); ++backup) {
     if (skip_page_header(backup->stop_lsn, size) > skip_page_header(at.boundary(), size)) continue;
     const auto obstacle = first_obstacle(obstacles, backup->start_lsn, at.needs_wal_to);
-    if (!obstacle && backup->tablespaces.empty()) return *backup;
-    if (!obstacle)
-      return refuse(
-          ErrorKind::conflict,
-          fmt::format("base backup '{}' has tablespaces outside its data directory ({}), and restoring "
-                      "those is not supported",
-                      backup->id, join(backup->tablespaces, ", ")),
-          "Their paths may be the live primary's. Nothing was touched.");
+    if (!obstacle) return *backup;
     if (!first) first = obstacle;
   }
   if (first) return in_the_way(target, *first);

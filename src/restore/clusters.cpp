@@ -183,6 +183,7 @@ Result<Proof> promote_cluster(const ClusterSetup& setup, const Path& data_direct
   proof.directory = data_directory.string();
   proof.target = marker.target;
   proof.port = marker.port;
+  proof.tablespaces = marker.tablespaces;
   describe(marker.plan, proof);
   TRY(ask(setup, server, proof));
   marker.phase = RestorePhase::finishing;
@@ -204,6 +205,9 @@ Status remove_cluster(const ClusterSetup& setup, const Path& data_directory) {
   const RestoreMarker marker = TRY(marker_of(setup.files, layout));
   const FileLock lock = TRY(lock_cluster(layout));
   TRY(RestoredServer({}, layout, marker.port, marker.socket_directory).stop("immediate"));
+  for (const Path& directory : claimed_directories(marker.tablespaces)) {
+    TRY(release_directory(setup.files, directory, data_directory));
+  }
   // The mark goes last, so that a crash in between leaves a directory that is still known as ours.
   for (const DirectoryEntry& entry : TRY(setup.files.list(data_directory))) {
     const Path path = data_directory / entry.name;

@@ -62,6 +62,10 @@ Status sync_everything(const FinishSetup& setup, RestoredServer& server, Connect
   TRY(await_setting(setup, server, "full_page_writes", "on"));
   TRY(run_checkpoint(connection));
   TRY(setup.files.sync_file_system(setup.layout.data));
+  for (const TablespaceLink& link : TRY(tablespace_links(setup.files, setup.layout.data))) {
+    TRY(setup.files.sync_file_system(link.target));
+    TRY(setup.files.sync_directory(link.target.parent_path()));
+  }
   return setup.files.sync_directory(setup.layout.data.parent_path());
 }
 
@@ -81,6 +85,14 @@ Status stop_being_fast(const FinishSetup& setup) {
     text += render_setting(setting.name, fast ? "on" : setting.value);
   }
   return publish(setup.files, file, text);
+}
+
+/// Replay makes links. One to a place that is not this copy's is a difference, whatever else was reached.
+Status mind_tablespaces(const FinishSetup& setup, Proof& proof) {
+  const auto links = TRY(tablespace_links(setup.files, setup.layout.data));
+  for (std::string& difference : mind_links(links, proof.tablespaces))
+    proof.differences.push_back(std::move(difference));
+  return {};
 }
 
 /// Of every database; one that does not let us in is named.
@@ -112,6 +124,7 @@ Status promote_and_sync(const FinishSetup& setup, RestoredServer& server, Proof&
   TRY(read_switch_point(setup.files, setup.layout.data, timeline, proof.reached));
   if (proof.reached.promoted_without_pause) TRY(ask_while_paused(connection, proof.expected, proof.reached));
   proof.compare(ProofStage::promoted);
+  TRY(mind_tablespaces(setup, proof));
   TRY(look_around(server, connection, proof));
   crash_point("restore.promoted");
   watch.next("durable");
@@ -127,6 +140,7 @@ Status settle_paused(const FinishSetup& setup, RestoredServer& server, Proof& pr
   Connection connection = TRY(server.connect(setup.superusers));
   const std::stop_callback hang_up(stop, [&connection] { connection.interrupt(); });
   TRY(look_around(server, connection, proof));
+  TRY(mind_tablespaces(setup, proof));
   TRY(stop_being_fast(setup));
   return sync_everything(setup, server, connection);
 }

@@ -51,7 +51,8 @@ Json to_json(const RestoreMarker& marker) {
           {"port", marker.port},
           {"socket_directory", marker.socket_directory},
           {"plan", marker.plan},
-          {"expected", marker.expected}};
+          {"expected", marker.expected},
+          {"tablespaces", to_json(marker.tablespaces)}};
 }
 
 Result<RestoreMarker> parse_marker(const std::string& text, const std::string& what) {
@@ -79,6 +80,9 @@ Result<RestoreMarker> parse_marker(const std::string& text, const std::string& w
   marker.target = member<std::string>(json, "target").value_or("");
   marker.plan = json["plan"];
   marker.expected = json["expected"];
+  for (const Json& tablespace : json.value("tablespaces", Json::array())) {
+    marker.tablespaces.push_back(TRY(parse_restored_tablespace(tablespace, what)));
+  }
   return marker;
 }
 

@@ -6,6 +6,7 @@
 #include "base/result.h"
 #include "base/timestamp.h"
 #include "os/file_system.h"
+#include "restore/restored_tablespace.h"
 
 namespace walback {
 
@@ -26,6 +27,7 @@ struct RestoreMarker {
   std::string target;
   Json plan;
   Json expected;  ///< what the proof is held against: restore/proof.h
+  std::vector<RestoredTablespace> tablespaces = {};
 };
 
 /// Everything of ours inside a restored data directory.

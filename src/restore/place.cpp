@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "os/mounts.h"
 #include "os/process.h"
 #include "os/system.h"
 #include "restore/feeder.h"
@@ -19,26 +20,8 @@ constexpr std::uint64_t kMegabyte = 1U << 20;
 constexpr std::uint64_t kWalKept = 8ULL << 30;
 constexpr std::uint64_t kAir = 64 * kMegabyte;
 
-struct Fault {
-  ErrorKind kind;
-  std::string text, hint;
-};
-
-/// A copy inside the archive or inside another cluster would be in the way of those who work there.
-void check_surroundings(FileSystem& files, const Path& directory, const ArchiveLayout& archive,
-                        std::vector<Fault>& faults) {
-  for (Path parent = directory; parent.has_relative_path(); parent = parent.parent_path()) {
-    const bool in_archive = parent == archive.root;
-    if (!in_archive && (parent == directory || !exists(files, parent / "PG_VERSION"))) continue;
-    return faults.push_back({ErrorKind::conflict,
-                             fmt::format("'{}' lies inside {} '{}'", directory.string(),
-                                         in_archive ? "the archive" : "the data directory", parent.string()),
-                             "Name a directory outside of it."});
-  }
-}
-
 void check_directory(FileSystem& files, const Path& directory, PlaceReport& report,
-                     std::vector<Fault>& faults) {
+                     std::vector<PlaceFault>& faults) {
   const auto info = files.stat(directory);
   if (!info && info.error().kind == ErrorKind::not_found) return;
   if (!info) return faults.push_back({info.error().kind, info.error().message, info.error().hint});
@@ -77,83 +60,85 @@ void check_directory(FileSystem& files, const Path& directory, PlaceReport& repo
   report.unfinished = **marker;
 }
 
-void check_room(FileSystem& files, const RestorePlan& plan, const Path& directory, PlaceReport& report,
-                std::vector<Fault>& faults) {
-  Path existing = directory;
-  while (!exists(files, existing) && existing.has_parent_path() && existing != existing.parent_path()) {
-    existing = existing.parent_path();
+Path nearest_existing(FileSystem& files, Path path) {
+  while (!exists(files, path) && path.has_parent_path() && path != path.parent_path()) {
+    path = path.parent_path();
   }
+  return path;
+}
+
+void check_room_for(FileSystem& files, const Path& existing, std::uint64_t needed, std::uint64_t& available,
+                    std::vector<PlaceFault>& faults) {
   const auto space = files.space(existing);
   if (!space) return faults.push_back({space.error().kind, space.error().message, space.error().hint});
-  report.needed_bytes = bytes_needed(plan);
-  report.available_bytes = space->available_bytes;
+  available = space->available_bytes;
   // What an unfinished restore left there is wiped first; it is not counted, so this errs on the safe side.
-  if (report.needed_bytes > report.available_bytes) {
-    faults.push_back({ErrorKind::disk_full,
-                      fmt::format("'{}' has {} free, the restore needs {}", existing.string(),
-                                  render_bytes(report.available_bytes), render_bytes(report.needed_bytes)),
-                      "Free some room, or restore --into another file system."});
-  }
+  if (needed <= available) return;
+  faults.push_back({ErrorKind::disk_full,
+                    fmt::format("'{}' has {} free, the restore needs {}", existing.string(),
+                                render_bytes(available), render_bytes(needed)),
+                    "Free some room, or restore --into another file system."});
 }
 
-/// What the copy will preload: the base's list, or walback.yaml's in its place. A session's libraries count
-/// too: without them nobody could connect.
-std::vector<std::string> preloaded(FileSystem& files, const Path& base,
-                                   const std::map<std::string, std::string>& settings) {
-  std::map<std::string, std::string> lists{{"shared_preload_libraries", ""},
-                                           {"session_preload_libraries", ""}};
-  for (const char* name : {"postgresql.conf", "postgresql.auto.conf"}) {
-    const auto text = files.read(base / name);
-    for (const ConfLine& setting : text ? parse_settings(*text) : std::vector<ConfLine>{}) {
-      if (const auto list = lists.find(setting.name); list != lists.end()) list->second = setting.value;
-    }
+/// Tablespaces may lie on a file system of their own.
+void check_room(FileSystem& files, const RestorePlan& plan, const Place& place, PlaceReport& report,
+                std::vector<PlaceFault>& faults) {
+  const Path data = nearest_existing(files, place.directory);
+  const Path elsewhere = nearest_existing(files, place.tablespaces());
+  std::uint64_t apart = 0;
+  if (!same_file_system(data, elsewhere)) {
+    for (const RestoredTablespace& tablespace : report.tablespaces) apart += tablespace.bytes;
   }
-  std::vector<std::string> libraries;
-  for (const auto& [name, value] : lists) {
-    const auto own = settings.find(name);
-    for (std::string& library : libraries_of(own == settings.end() ? value : own->second)) {
-      libraries.push_back(std::move(library));
-    }
-  }
-  return libraries;
+  report.needed_bytes = bytes_needed(plan) - std::min(apart, plan.backup.size_bytes);
+  check_room_for(files, data, report.needed_bytes, report.available_bytes, faults);
+  std::uint64_t available_apart = 0;
+  if (apart > 0) check_room_for(files, elsewhere, apart, available_apart, faults);
 }
 
+std::string text_or_nothing(FileSystem& files, const Path& path) {
+  return files.read(path).value_or("");
+}
+
+/// What the base preloads and is not here is left out of the copy, and said to be: the host that restores
+/// need not have every extension of the primary. What walback.yaml asks for is another matter.
 void check_libraries(FileSystem& files, const Path& base, const std::map<std::string, std::string>& settings,
-                     PlaceReport& report, std::vector<Fault>& faults) {
+                     PlaceReport& report, std::vector<PlaceFault>& faults) {
   const Path directory = report.binaries.directory.parent_path() / "lib";
-  report.preload_libraries = preloaded(files, base, settings);
+  const auto wanted = preloads(text_or_nothing(files, base / "postgresql.conf"),
+                               text_or_nothing(files, base / "postgresql.auto.conf"), settings);
+  for (const Preload& preload : wanted) report.preload_libraries.push_back(preload.library);
   // PostgreSQL's own library is where all of them are: without it this is another layout, and nobody can
   // tell.
   if (!exists(files, directory / "plpgsql.so")) return;
-  for (std::string library : report.preload_libraries) {
-    if (library.starts_with("$libdir/")) library = library.substr(8);
-    const Path file = directory / (library.ends_with(".so") ? library : library + ".so");
+  for (const Preload& preload : wanted) {
+    const Path file = library_file(directory, preload);
     if (exists(files, file)) continue;
-    faults.push_back(
-        {ErrorKind::not_found,
-         fmt::format("the base backup preloads '{}', which is not installed here: '{}' is missing", library,
-                     file.string()),
-         "Install the extension's package, or set restore.settings.shared_preload_libraries in walback.yaml "
-         "without it."});
+    if (!preload.asked_for) {
+      report.missing_libraries.push_back(preload);
+      continue;
+    }
+    faults.push_back({ErrorKind::not_found,
+                      fmt::format("restore.settings.{} of walback.yaml names '{}', which is not installed "
+                                  "here: '{}' is missing",
+                                  preload.setting, preload.library, file.string()),
+                      "Install the extension's package, or leave the library out."});
   }
 }
 
 /// Whatever stands under a link would be shared with the cluster that the base was taken of.
-void check_links(FileSystem& files, const Path& base, std::vector<Fault>& faults) {
-  for (const Path& directory : {base, base / "pg_tblspc"}) {
-    const auto entries = files.list(directory);
-    for (const DirectoryEntry& entry : entries ? *entries : std::vector<DirectoryEntry>{}) {
-      if (entry.kind != FileKind::symlink) continue;
-      faults.push_back({ErrorKind::conflict,
-                        fmt::format("the base backup has a link where its own files should be: '{}'",
-                                    (directory / entry.name).string()),
-                        "A copy of it would share what it points to; take another base backup."});
-    }
+void check_links(FileSystem& files, const Path& base, std::vector<PlaceFault>& faults) {
+  const auto entries = files.list(base);
+  for (const DirectoryEntry& entry : entries ? *entries : std::vector<DirectoryEntry>{}) {
+    if (entry.kind != FileKind::symlink) continue;
+    faults.push_back({ErrorKind::conflict,
+                      fmt::format("the base backup has a link where its own files should be: '{}'",
+                                  (base / entry.name).string()),
+                      "A copy of it would share what it points to; take another base backup."});
   }
 }
 
 void check_binaries(const RestorePlan& plan, const Path& base, const Path& configured_bin,
-                    PlaceReport& report, std::vector<Fault>& faults) {
+                    PlaceReport& report, std::vector<PlaceFault>& faults) {
   const int major = static_cast<int>(plan.backup.server_version_num / 10000);
   const auto binaries = find_binaries(configured_bin, major);
   if (!binaries)
@@ -180,6 +165,22 @@ void check_binaries(const RestorePlan& plan, const Path& base, const Path& confi
 }
 
 }  // namespace
+
+void check_surroundings(FileSystem& files, const Path& directory, const ArchiveLayout& archive,
+                        std::vector<PlaceFault>& faults) {
+  for (Path parent = directory; parent.has_relative_path(); parent = parent.parent_path()) {
+    const bool in_archive = parent == archive.root;
+    if (!in_archive && (parent == directory || !exists(files, parent / "PG_VERSION"))) continue;
+    return faults.push_back({ErrorKind::conflict,
+                             fmt::format("'{}' lies inside {} '{}'", directory.string(),
+                                         in_archive ? "the archive" : "the data directory", parent.string()),
+                             "Name a directory outside of it."});
+  }
+}
+
+Path Place::tablespaces() const {
+  return chosen_tablespaces.empty() ? Path(directory.string() + ".tablespaces") : chosen_tablespaces;
+}
 
 std::uint32_t released_catalog_version(int major) {
   switch (major) {
@@ -210,7 +211,7 @@ Result<PlaceReport> check_place(FileSystem& files, const RestorePlan& plan, cons
                                 const Place& place, const Path& configured_bin,
                                 const std::map<std::string, std::string>& settings) {
   PlaceReport report;
-  std::vector<Fault> faults;
+  std::vector<PlaceFault> faults;
   const Path base = archive.backup(plan.backup.id);
   check_surroundings(files, place.directory, archive, faults);
   check_directory(files, place.directory, report, faults);
@@ -220,13 +221,14 @@ Result<PlaceReport> check_place(FileSystem& files, const RestorePlan& plan, cons
     faults.push_back({ErrorKind::conflict, fmt::format("port {} is taken on this host", place.port),
                       "Choose another one with --port."});
   }
-  check_room(files, plan, place.directory, report, faults);
+  check_tablespace_places(files, plan, archive, place, report, faults);
+  check_room(files, plan, place, report, faults);
   check_links(files, base, faults);
   check_binaries(plan, base, configured_bin, report, faults);
   if (!report.binaries.directory.empty()) check_libraries(files, base, settings, report, faults);
   if (faults.empty()) return report;
   std::vector<std::string> texts, hints;
-  for (const Fault& fault : faults) {
+  for (const PlaceFault& fault : faults) {
     texts.push_back(fault.text);
     if (!fault.hint.empty()) hints.push_back(fault.hint);
   }

@@ -52,22 +52,37 @@ void add_segments(RestorePlan& plan, const WalPath& path, const ResolvedStop& at
   }
 }
 
-Status add_events(RestorePlan& plan, const WalPath& path, Lsn boundary) {
-  const Lsn from = plan.backup.start_lsn;
-  for (const auto& row : TRY(path.moments(from, boundary, MomentKind::tablespace_created)))
-    plan.tablespaces_created.push_back({row.lsn, row.name});
-  for (const auto& row : TRY(path.moments(from, boundary, MomentKind::parameters_changed))) {
-    const auto event = TRY(event_of(row));
-    const auto* changed = std::get_if<ParametersChanged>(&event.what);
-    if (changed == nullptr) continue;
-    auto& floor = plan.settings;
-    floor.max_connections = std::max(floor.max_connections, changed->max_connections);
-    floor.max_worker_processes = std::max(floor.max_worker_processes, changed->max_worker_processes);
-    floor.max_wal_senders = std::max(floor.max_wal_senders, changed->max_wal_senders);
-    floor.max_prepared_transactions =
-        std::max(floor.max_prepared_transactions, changed->max_prepared_transactions);
-    floor.max_locks_per_transaction =
-        std::max(floor.max_locks_per_transaction, changed->max_locks_per_transaction);
+void raise(SettingsFloor& floor, const ParametersChanged& changed) {
+  floor.max_connections = std::max(floor.max_connections, changed.max_connections);
+  floor.max_worker_processes = std::max(floor.max_worker_processes, changed.max_worker_processes);
+  floor.max_wal_senders = std::max(floor.max_wal_senders, changed.max_wal_senders);
+  floor.max_prepared_transactions =
+      std::max(floor.max_prepared_transactions, changed.max_prepared_transactions);
+  floor.max_locks_per_transaction =
+      std::max(floor.max_locks_per_transaction, changed.max_locks_per_transaction);
+}
+
+/// The commit that made it known; of another transaction only where that one's is not captured.
+Result<std::optional<Timestamp>> time_of(const MomentRow& row, const Catalog& catalog,
+                                         const std::vector<WalRange>& history) {
+  const auto end = TRY(first_end_in(catalog, within(history, row.lsn, kMaxLsn), true));
+  return end ? std::optional(end->time) : std::nullopt;
+}
+
+/// Of the records that start in [from, to).
+Status add_events(RestorePlan& plan, const Catalog& catalog, Lsn from, Lsn to) {
+  for (const auto& range : within(plan.history, from, to)) {
+    for (const auto& row : TRY(catalog.moments(range, MomentKind::tablespace_created))) {
+      const auto event = TRY(event_of(row));
+      const auto* created = std::get_if<TablespaceCreated>(&event.what);
+      if (created == nullptr) continue;
+      plan.tablespaces_created.push_back(
+          {row.lsn, created->path, created->oid, TRY(time_of(row, catalog, plan.history))});
+    }
+    for (const auto& row : TRY(catalog.moments(range, MomentKind::parameters_changed))) {
+      const auto event = TRY(event_of(row));
+      if (const auto* changed = std::get_if<ParametersChanged>(&event.what)) raise(plan.settings, *changed);
+    }
   }
   return {};
 }
@@ -94,7 +109,7 @@ OrRefused<RestorePlan> plan_on_path(const RecoveryTarget& target, const WalPath&
   plan.warnings = at->warnings;
   TRY(find_commits(plan, *path.catalog, path.ranges({}, kMaxLsn), at->boundary()));
   add_segments(plan, path, *at);
-  TRY(add_events(plan, path, at->boundary()));
+  TRY(add_events(plan, *path.catalog, backup->start_lsn, at->boundary()));
   return plan;
 }
 
@@ -131,6 +146,8 @@ Status settle_stop(RestorePlan& plan, Lsn start, Lsn end, const Catalog& catalog
     return fail(ErrorKind::internal, fmt::format("the record {} to {} cannot decide the stop {}",
                                                  to_string(start), to_string(end), to_string(plan.stop.lsn)));
   plan.expected_end = skip_page_header(plan.stop.inclusive ? end : start, plan.identity.segment_size);
+  // The record that decides may itself be one that matters.
+  TRY(add_events(plan, catalog, plan.stop.lsn, *plan.expected_end));
   plan.stop.lsn = start;
   plan.wal_bytes = *plan.expected_end - plan.backup.start_lsn;
   const auto beyond = plan.next_commit;
@@ -164,16 +181,18 @@ std::filesystem::path file_of(const PlannedSegment& segment, const ArchiveLayout
 }
 
 Status check_tablespaces(const RestorePlan& plan,
-                         const std::function<bool(const std::string& path)>& path_exists) {
-  for (const auto& created : plan.tablespaces_created)
-    if (path_exists(created.path))
-      return fail(
-          ErrorKind::conflict,
-          fmt::format("the WAL up to the stop creates a tablespace in '{}' (at {}), and that path exists on "
-                      "this host: it may be the live primary's",
-                      created.path, to_string(created.lsn)),
-          fmt::format("Restore on a host without that path, or stop before it with --to-lsn {} --before.",
-                      to_string(created.lsn)));
+                         const std::function<bool(const std::string& path)>& may_be_owned) {
+  for (const auto& created : plan.tablespaces_created) {
+    if (created.in_place() || !may_be_owned(created.path)) continue;
+    const std::string when = created.time ? ", " + to_rfc3339(*created.time) : "";
+    return fail(ErrorKind::conflict,
+                fmt::format("the WAL up to the stop creates tablespace {} in '{}' (at {}{}), and that path "
+                            "exists on this host: it may be the live primary's",
+                            created.oid, created.path, to_string(created.lsn), when),
+                fmt::format("Restore on a host without that path, or stop before it with --to-lsn {} "
+                            "--before. What comes after the next `walback backup` can be restored here.",
+                            to_string(created.lsn)));
+  }
   return {};
 }
 

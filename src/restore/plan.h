@@ -47,6 +47,10 @@ struct PlannedSegment {
 struct PlannedTablespace {
   Lsn lsn;
   std::string path;
+  std::uint32_t oid = 0;
+  std::optional<Timestamp> time = {};  ///< of the commit that follows
+  /// A directory pg_tblspc/<oid>, wherever the data directory is.
+  [[nodiscard]] bool in_place() const { return path.empty(); }
 };
 
 /// Something a person should know before going on; `code` is stable: "commits_beyond_stop", "xid_reused", …
@@ -134,10 +138,10 @@ void each_planned_segment(const RestorePlan& plan, const std::function<bool(cons
 [[nodiscard]] std::filesystem::path file_of(const PlannedSegment& segment, const ArchiveLayout& layout,
                                             SegmentSize size);
 
-/// Refuses (conflict) where replay would create a tablespace in a path that exists on this host: it may be
-/// the live primary's.
+/// Refuses (conflict) where replay would create a tablespace in a path that somebody may own on this host: it
+/// may be the live primary's.
 [[nodiscard]] Status check_tablespaces(const RestorePlan& plan,
-                                       const std::function<bool(const std::string& path)>& path_exists);
+                                       const std::function<bool(const std::string& path)>& may_be_owned);
 
 [[nodiscard]] Json to_json(const RestorePlan& plan);
 /// {"error":{kind,message,hint},"nearest":{"before":…,"after":…}}

@@ -54,7 +54,8 @@ Json to_json(const BackupRow& backup) {
               {"start_lsn", to_string(backup.start_lsn)},
               {"stop_lsn", to_string(backup.stop_lsn)},
               {"finished_at", to_rfc3339(backup.finished_at)},
-              {"size_bytes", backup.size_bytes}};
+              {"size_bytes", backup.size_bytes},
+              {"tablespaces", backup.tablespaces}};
 }
 
 Json to_json(const SegmentRun& run, SegmentSize size) {
@@ -94,7 +95,11 @@ Json to_json(const RestorePlan& plan) {
                           {"max_locks_per_transaction", plan.settings.max_locks_per_transaction}};
   json["tablespaces_created"] = Json::array();
   for (const auto& created : plan.tablespaces_created)
-    json["tablespaces_created"].push_back(Json{{"lsn", to_string(created.lsn)}, {"path", created.path}});
+    json["tablespaces_created"].push_back(
+        Json{{"lsn", to_string(created.lsn)},
+             {"oid", created.oid},
+             {"path", created.path},
+             {"time", created.time ? Json(to_rfc3339(*created.time)) : Json(nullptr)}});
   json["warnings"] = Json::array();
   for (const auto& warning : plan.warnings)
     json["warnings"].push_back(Json{{"code", warning.code}, {"message", warning.message}});
@@ -130,7 +135,9 @@ std::string render_text(const RestorePlan& plan, std::string_view zone) {
   text += line("next commit", describe(plan.next_commit, zone, "none is captured after the stop"));
   for (const auto& created : plan.tablespaces_created)
     text += line("tablespace",
-                 fmt::format("'{}' is created by the WAL at {}", created.path, to_string(created.lsn)));
+                 fmt::format("'{}' is created by the WAL at {}",
+                             created.in_place() ? fmt::format("pg_tblspc/{}", created.oid) : created.path,
+                             to_string(created.lsn)));
   for (const auto& warning : plan.warnings) text += line("warning", warning.message);
   return text;
 }

@@ -10,6 +10,7 @@
 #include "pg/recovery_queries.h"
 #include "pg/server.h"
 #include "restore/plan.h"
+#include "restore/restored_tablespace.h"
 #include "wal/lsn.h"
 #include "wal/segment_name.h"
 
@@ -72,6 +73,7 @@ struct Proof {
   std::vector<std::string> differences;
   Curiosities curiosities;
   std::vector<std::string> dropped_settings;
+  std::vector<RestoredTablespace> tablespaces;
   std::vector<std::string> warnings;
   std::vector<PhaseTiming> timings;
   std::uint64_t wal_bytes = 0, wal_segments = 0, base_bytes = 0;

@@ -120,6 +120,7 @@ Json to_json(const Proof& proof) {
           {"unlogged_tables", proof.curiosities.unlogged_tables},
           {"collation_versions_that_differ", proof.curiosities.collations},
           {"dropped_settings", proof.dropped_settings},
+          {"tablespaces", to_json(proof.tablespaces)},
           {"warnings", proof.warnings},
           {"base_bytes", proof.base_bytes},
           {"wal_bytes", proof.wal_bytes},

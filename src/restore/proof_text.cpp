@@ -45,6 +45,8 @@ std::string render_text(const Proof& proof) {
     total_us += timing.duration_us;
   }
   text += fmt::format("  {:<18} {} ({})\n", "took", render_duration_us(total_us), join(phases, ", "));
+  for (const RestoredTablespace& tablespace : proof.tablespaces)
+    text += fmt::format("  {:<18} {}\n", "tablespace", render_text(tablespace));
   for (const std::string& warning : proof.warnings) text += "  note               " + warning + "\n";
   for (const std::string& prepared : proof.curiosities.prepared_transactions) {
     text += "  note               prepared transaction waits and holds its locks: " + prepared + "\n";

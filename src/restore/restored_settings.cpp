@@ -68,10 +68,6 @@ constexpr std::array kDropped = {
     Rule{"pg_partman_bgw.*", "jobs", true},
 };
 
-/// Libraries whose background workers would start jobs in the copy.
-constexpr std::array<std::string_view, 4> kJobLibraries = {"pg_cron", "pg_partman_bgw", "pgagent",
-                                                           "pg_timetable"};
-
 bool matches(std::string_view pattern, std::string_view name) {
   if (pattern.ends_with('*')) return name.starts_with(pattern.substr(0, pattern.size() - 1));
   return name == pattern;
@@ -84,11 +80,6 @@ const Rule* rule_for(const std::string& name) {
   return nullptr;
 }
 
-bool names_libraries(const std::string& name) {
-  return name == "shared_preload_libraries" || name == "session_preload_libraries" ||
-         name == "local_preload_libraries";
-}
-
 std::string_view reason_to_drop(const ConfLine& setting, const std::set<std::string>& known) {
   if (setting.name.empty()) return "not a setting";
   if (const Rule* rule = rule_for(setting.name)) return rule->reason;
@@ -97,24 +88,6 @@ std::string_view reason_to_drop(const ConfLine& setting, const std::set<std::str
   // A library's path is asked for where the place is checked.
   if (setting.value.starts_with('/') && !names_libraries(setting.name)) return "a path of the primary's host";
   return {};
-}
-
-bool starts_jobs(std::string_view library) {
-  if (const auto slash = library.rfind('/'); slash != std::string_view::npos)
-    library.remove_prefix(slash + 1);
-  if (library.ends_with(".so")) library.remove_suffix(3);
-  return std::find(kJobLibraries.begin(), kJobLibraries.end(), library) != kJobLibraries.end();
-}
-
-std::vector<std::string> all_libraries(std::string_view list) {
-  std::vector<std::string> libraries;
-  for (std::string_view part : split(list, ',')) {
-    part = trim(part);
-    if (part.size() >= 2 && part.starts_with('"') && part.ends_with('"'))
-      part = part.substr(1, part.size() - 2);
-    if (!part.empty()) libraries.emplace_back(part);
-  }
-  return libraries;
 }
 
 using Settings = std::map<std::string, std::string>;
@@ -135,16 +108,6 @@ void apply_floor(Settings& settings, const SettingsFloor& floor) {
   raise(settings, "max_locks_per_transaction", floor.max_locks_per_transaction);
 }
 
-}  // namespace
-
-std::vector<std::string> libraries_of(std::string_view list) {
-  std::vector<std::string> kept = all_libraries(list);
-  std::erase_if(kept, starts_jobs);
-  return kept;
-}
-
-namespace {
-
 std::string shown(const ConfLine& setting) {
   return setting.name.empty() ? setting.value : setting.name + " = '" + setting.value + "'";
 }
@@ -154,8 +117,11 @@ Settings keep_of_base(const RestoredSettingsInput& input, std::vector<std::strin
   std::vector<ConfLine> base = parse_settings(input.base_conf);
   for (ConfLine& setting : parse_settings(input.base_auto_conf)) base.push_back(std::move(setting));
   for (const ConfLine& setting : base) {
+    const auto refused = std::ranges::find(input.refused, setting.name, &RefusedSetting::name);
     if (const std::string_view reason = reason_to_drop(setting, input.known); !reason.empty()) {
       dropped.push_back(fmt::format("{} ({})", shown(setting), reason));
+    } else if (refused != input.refused.end()) {
+      dropped.push_back(fmt::format("{} (this host's server: {})", shown(setting), refused->why));
     } else {
       kept[setting.name] = setting.value;
     }
@@ -174,16 +140,29 @@ void apply_overrides(const RestoredSettingsInput& input, Settings& kept, std::ve
   }
 }
 
-/// Whoever names them: no job starts in the copy.
-void leave_out_jobs(Settings& kept, std::vector<std::string>& dropped) {
-  const auto found = kept.find("shared_preload_libraries");
-  if (found == kept.end()) return;
-  for (const std::string& library : all_libraries(found->second)) {
-    if (starts_jobs(library)) dropped.push_back(fmt::format("shared_preload_libraries: {} (jobs)", library));
+/// Whoever names them: no job starts in the copy. And what is not installed here would keep it from starting.
+void leave_out_libraries(const RestoredSettingsInput& input, Settings& kept,
+                         std::vector<std::string>& dropped) {
+  for (auto found = kept.begin(); found != kept.end();) {
+    const auto& [setting, list] = *found;
+    std::vector<std::string> left, quoted;
+    for (const std::string& library :
+         names_libraries(setting) ? all_libraries(list) : std::vector<std::string>{}) {
+      const bool missing = std::ranges::any_of(input.missing_libraries, [&](const Preload& preload) {
+        return preload.setting == setting && preload.library == library;
+      });
+      if (missing || starts_jobs(library)) {
+        left.push_back(fmt::format("{}: {} ({})", setting, library, missing ? "not installed here" : "jobs"));
+      } else {
+        quoted.push_back('"' + library + '"');
+      }
+    }
+    dropped.insert(dropped.end(), left.begin(), left.end());
+    // jit_provider is one name, and no list.
+    const bool list_of_them = names_libraries(setting) && setting != "jit_provider";
+    if (list_of_them) found->second = join(quoted, ", ");
+    found = left.empty() || list_of_them ? std::next(found) : kept.erase(found);
   }
-  std::vector<std::string> quoted;
-  for (const std::string& library : libraries_of(found->second)) quoted.push_back('"' + library + '"');
-  found->second = join(quoted, ", ");
 }
 
 }  // namespace
@@ -197,7 +176,7 @@ RestoredSettings restored_settings(const RestoredSettingsInput& input) {
   kept["min_wal_size"] = std::to_string(5 * segment_mb) + "MB";
   kept["max_wal_size"] = std::to_string(64 * segment_mb) + "MB";
   apply_overrides(input, kept, result.dropped);
-  leave_out_jobs(kept, result.dropped);
+  leave_out_libraries(input, kept, result.dropped);
   apply_floor(kept, input.floor);
   if (input.track_commit_timestamp) kept["track_commit_timestamp"] = "on";
 
@@ -247,6 +226,8 @@ std::string recovery_auto_conf(const RecoverySettings& recovery) {
   };
   std::string text = "# Written by walback for the time of the restore; emptied when it is finished.\n";
   for (const auto& [name, value] : lines) text += render_setting(name, value);
+  // Without it a directory where a link is expected ends recovery at the consistent point.
+  if (recovery.in_place_tablespaces) text += render_setting("allow_in_place_tablespaces", "on");
   return text;
 }
 

@@ -9,6 +9,8 @@
 #include "base/result.h"
 #include "restore/conf_file.h"
 #include "restore/plan.h"
+#include "restore/preloads.h"
+#include "restore/refused_settings.h"
 #include "wal/lsn.h"
 
 /// The settings of a restored cluster, decided without touching a disk.
@@ -31,6 +33,8 @@ struct RestoredSettingsInput {
   /// Every setting that the server build knows; empty: not known. One that it does not know would keep it
   /// from starting (a base of a newer minor version). Names with a dot are always allowed.
   std::set<std::string> known;
+  std::vector<Preload> missing_libraries;  ///< of the base's, and not installed here
+  std::vector<RefusedSetting> refused;     ///< of the base's, by the server that will run the copy
   std::string listen_addresses;
   std::uint16_t port = 0;
   std::string socket_directory;
@@ -41,8 +45,6 @@ struct RestoredSettings {
   std::string postgresql_conf;       ///< the copy's own, for as long as it lives
   std::vector<std::string> dropped;  ///< "archive_command = '…' (archiving)", for the log and the proof
 };
-/// The libraries that a list setting names, unquoted; those that would start jobs in the copy left out.
-[[nodiscard]] std::vector<std::string> libraries_of(std::string_view list);
 [[nodiscard]] RestoredSettings restored_settings(const RestoredSettingsInput& input);
 
 /// Where recovery stops, as PostgreSQL's settings name it.
@@ -53,6 +55,7 @@ struct RecoverySettings {
   TimelineId timeline;
   std::uint64_t max_wal_size_mb = 1024;  ///< as much WAL as may pile up before a restartpoint
   bool fsync = false;                    ///< on for a copy that stays paused: somebody keeps it
+  bool in_place_tablespaces = false;     ///< there are some, or the WAL creates one
 };
 /// postgresql.auto.conf while the copy is not yet precious: the recovery target, and settings that trade
 /// crash safety for speed, because a crash only means that the restore begins again. It is emptied when the

@@ -119,6 +119,9 @@ Status Restore::wipe_unfinished(const PlaceReport& report) {
                          layout_.data.string(), report.unfinished->name, name_of(report.unfinished->phase)));
   RestoredServer left(report.binaries, layout_, report.unfinished->port, report.unfinished->socket_directory);
   TRY(left.stop("immediate"));
+  for (const Path& directory : claimed_directories(report.unfinished->tablespaces)) {
+    TRY(release_directory(setup_.files, directory, layout_.data));
+  }
   // The marker goes last: a crash in between leaves a directory that is still known as ours.
   for (const DirectoryEntry& entry : TRY(setup_.files.list(layout_.data))) {
     const Path path = layout_.data / entry.name;
@@ -138,7 +141,8 @@ Status Restore::lay_base() {
              .socket_directory = layout_.socket_directory().string(),
              .target = to_string(setup_.plan.target),
              .plan = to_json(setup_.plan),
-             .expected = to_json(proof_.expected)};
+             .expected = to_json(proof_.expected),
+             .tablespaces = place_.tablespaces};
   TRY(write_marker(setup_.files, layout_, marker_));
   crash_point("restore.marked");
   proof_.name = setup_.name;
@@ -146,12 +150,14 @@ Status Restore::lay_base() {
   proof_.target = marker_.target;
   proof_.port = setup_.place.port;
   proof_.backup_id = setup_.plan.backup.id;
+  proof_.tablespaces = place_.tablespaces;
   proof_.base_bytes = setup_.plan.backup.size_bytes;
   proof_.wal_bytes = setup_.plan.wal_bytes;
   proof_.wal_segments = setup_.plan.segment_count;
   for (const PlanWarning& warning : setup_.plan.warnings) proof_.warnings.push_back(warning.message);
 
-  verification_ = TRY(BaseVerification::begin(place_.binaries, setup_.archive.backup(setup_.plan.backup.id)));
+  verification_ = TRY(
+      BaseVerification::begin(setup_.files, place_.binaries, setup_.archive.backup(setup_.plan.backup.id)));
   PhaseWatch watch(setup_.clock, proof_.timings);
   watch.next("base");
   const BaseInput input{.files = setup_.files,
@@ -162,7 +168,9 @@ Status Restore::lay_base() {
                         .binaries = place_.binaries,
                         .config = setup_.config,
                         .fetch_program = setup_.fetch_program,
-                        .port = setup_.place.port};
+                        .port = setup_.place.port,
+                        .tablespaces = place_.tablespaces,
+                        .missing_libraries = place_.missing_libraries};
   proof_.dropped_settings = TRY(walback::lay_base(input, progress_, stop_));
   for (const std::string& dropped : proof_.dropped_settings) {
     setup_.log.info("restore", "setting_not_taken_over", {{"setting", dropped}});

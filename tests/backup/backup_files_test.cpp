@@ -74,7 +74,7 @@ TEST_CASE("backup id: the moment in UTC, numbered when it is taken, and read bac
 TEST_CASE("backups on disk: a row from label, manifest and facts") {
   MemoryFileSystem files;
   put_backup(files, kId);
-  const BackupFacts facts{{1'795'171'327'123'456}, {1'795'171'330'000'000}, 150020};
+  const BackupFacts facts{{1'795'171'327'123'456}, {1'795'171'330'000'000}, 150020, {}};
   CHECK(parse_backup_facts(to_text(facts), "x").value() == facts);
   REQUIRE(files.write(backup_facts_file(kArchive, kId), to_text(facts)));
   const auto rows = scan_backups(files, kArchive, kIdentity);

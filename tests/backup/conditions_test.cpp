@@ -79,17 +79,6 @@ TEST_CASE("before a backup: another cluster, a standby, another major version") 
               "Install postgresql-17 on this machine, or let postgres.bin name its directory."});
 }
 
-TEST_CASE("before a backup: tablespaces are refused by name, never silently left wrong") {
-  auto conditions = healthy();
-  conditions.tablespaces = {{16385, "fast", "/srv/fast"}, {16386, "slow", "/srv/slow"}};
-  CHECK(judged(conditions).error() == Error{ErrorKind::conflict,
-                                            "the primary has tablespaces, which this version does not back "
-                                            "up: fast (/srv/fast), slow (/srv/slow)",
-                                            "Their paths are absolute and a copy on the same host would "
-                                            "write into the primary's own. Move what is "
-                                            "in them to pg_default and drop them."});
-}
-
 TEST_CASE("before a backup: no room is said before the disk is full") {
   auto conditions = healthy();
   conditions.available_bytes = 512U << 20;

@@ -18,7 +18,8 @@ RestoreMarker marker() {
           .socket_directory = "/r/walback/socket",
           .target = "--to-latest",
           .plan = {{"backup", "B1"}},
-          .expected = {{"timeline", 1}}};
+          .expected = {{"timeline", 1}},
+          .tablespaces = {{16385, "/srv/fast", "/r.tablespaces/16385", 8, Lsn{0x4000200}, true}}};
 }
 
 }  // namespace
@@ -35,6 +36,7 @@ TEST_CASE("restore marker: what is written comes back, in every phase") {
     REQUIRE(read);
     REQUIRE(*read);
     CHECK(to_json(**read) == to_json(written));
+    CHECK((*read)->tablespaces == written.tablespaces);
   }
 }
 

@@ -270,37 +270,49 @@ TEST_CASE("place: binaries of another major, none, and another catalog version")
             "binaries that made it.");
 }
 
-TEST_CASE("place: libraries that the base preloads must be here; walback.yaml may name others") {
+TEST_CASE("place: what the base preloads and is not here is left out; what walback.yaml names must be here") {
   World world;
   world.preload("pg_stat_statements, $libdir/mine");
-  const auto missing = [&](const std::string& library) {
-    return "the base backup preloads '" + library + "', which is not installed here: '" +
-           (world.lib() / (library + ".so")).string() + "' is missing";
+  const auto left_out = [&] {
+    std::string text;
+    const auto report = world.check();
+    REQUIRE(report);
+    for (const Preload& missing : report->missing_libraries)
+      text += missing.setting + ": " + missing.library + "; ";
+    return text;
   };
-  const std::string hint =
-      "Install the extension's package, or set restore.settings.shared_preload_libraries in walback.yaml "
-      "without "
-      "it.";
-  CHECK(world.answer() ==
-        "not_found: " + missing("pg_stat_statements") + "; " + missing("mine") + " | " + hint + " " + hint);
+  CHECK(left_out() ==
+        "shared_preload_libraries: pg_stat_statements; shared_preload_libraries: $libdir/mine; ");
   REQUIRE(world.files.write(world.lib() / "mine.so", ""));
-  CHECK(world.answer() == "not_found: " + missing("pg_stat_statements") + " | " + hint);
+  CHECK(left_out() == "shared_preload_libraries: pg_stat_statements; ");
   world.settings["shared_preload_libraries"] = "mine";
-  CHECK(world.answer() == "fine");
+  CHECK(left_out().empty());
   CHECK(world.check()->preload_libraries == std::vector<std::string>{"mine"});
-  world.settings["shared_preload_libraries"] = "";
-  CHECK(world.answer() == "fine");
+  world.settings["Shared_Preload_Libraries"] = "theirs";
+  world.settings.erase("shared_preload_libraries");
+  CHECK(world.answer() ==
+        "not_found: restore.settings.shared_preload_libraries of walback.yaml names "
+        "'theirs', which is not installed here: '" +
+            (world.lib() / "theirs.so").string() +
+            "' is missing | Install the extension's package, or leave the library out.");
   world.settings.clear();
   // Jobs do not start in the copy, so their library need not be here.
   world.preload("pg_cron");
-  CHECK(world.answer() == "fine");
+  CHECK(left_out().empty());
   REQUIRE(world.files.write(world.base() / "postgresql.auto.conf",
                             "session_preload_libraries = 'gone'\n"
+                            "local_preload_libraries = 'gone'\njit_provider = 'gone'\n"
                             "shared_preload_libraries = ''\n"));
-  CHECK(world.answer() == "not_found: " + missing("gone") + " | " + hint);
+  CHECK(left_out() == "session_preload_libraries: gone; local_preload_libraries: gone; jit_provider: gone; ");
+  REQUIRE(world.files.write(world.lib() / "gone.so", ""));
+  CHECK(left_out() == "local_preload_libraries: gone; ");
+  REQUIRE(world.files.create_directories(world.lib() / "plugins"));
+  REQUIRE(world.files.write(world.lib() / "plugins" / "gone.so", ""));
+  CHECK(left_out().empty());
   // Another layout of the installation: nobody can tell.
+  world.preload("pg_stat_statements");
   REQUIRE(world.files.remove(world.lib() / "plpgsql.so"));
-  CHECK(world.answer() == "fine");
+  CHECK(left_out().empty());
 }
 
 TEST_CASE("place: a link in the base backup would be shared with the cluster it was taken of") {
@@ -312,22 +324,23 @@ TEST_CASE("place: a link in the base backup would be shared with the cluster it 
     return "the base backup has a link where its own files should be: '" + path.string() + "'";
   };
   const std::string hint = "A copy of it would share what it points to; take another base backup.";
-  CHECK(world.answer() == "conflict: " + link(world.base() / "pg_wal") + "; " +
-                              link(world.base() / "pg_tblspc" / "16385") + " | " + hint + " " + hint);
+  CHECK(world.answer() == "corrupt: " + link(world.base() / "pg_tblspc" / "16385") +
+                              " points to '/srv/fast'; " + link(world.base() / "pg_wal") + " | " + hint +
+                              " " + hint);
 }
 
 TEST_CASE("place: all faults at once, the first gives the kind") {
   World world;
   const Listener listener(world.place.port);
   REQUIRE(world.files.create_directories(world.place.directory / "precious"));
-  world.preload("gone");
+  world.settings["shared_preload_libraries"] = "gone";
   CHECK(
       world.answer() ==
       fmt::format(
           "conflict: directory '{0}' is not empty: found 'precious', expected nothing; port {1} is taken on "
-          "this host; the base backup preloads 'gone', which is not installed here: '{2}' is missing | "
+          "this host; restore.settings.shared_preload_libraries of walback.yaml names 'gone', which is not "
+          "installed here: '{2}' is missing | "
           "Name another directory; walback never overwrites what it did not build. Choose another one "
-          "with --port. Install the extension's package, or set "
-          "restore.settings.shared_preload_libraries in walback.yaml without it.",
+          "with --port. Install the extension's package, or leave the library out.",
           world.place.directory.string(), world.place.port, (world.lib() / "gone.so").string()));
 }

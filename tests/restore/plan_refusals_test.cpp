@@ -208,33 +208,6 @@ TEST_CASE("refusal: a base backup whose own WAL is not whole") {
         "(0/0 to 0/3000000)");
 }
 
-TEST_CASE("refusal: tablespaces, of the base and of the WAL") {
-  World world;
-  fill_one_timeline(world);
-  world.event(1, "0/4000200"_lsn, TablespaceCreated{16'400, "/srv/fast"}, 12);
-  const auto before = world.plan(to_xid(11));
-  REQUIRE(before);
-  CHECK(before->tablespaces_created.empty());
-  const auto plan = world.plan(to_xid(12));
-  REQUIRE(plan);
-  CHECK(check_tablespaces(*plan, [](const std::string&) { return false; }));
-  const auto refused = check_tablespaces(*plan, [](const std::string& path) { return path == "/srv/fast"; });
-  REQUIRE_FALSE(refused);
-  CHECK(render(refused.error()) ==
-        "walback: the WAL up to the stop creates a tablespace in '/srv/fast' (at 0/4000200), and that path "
-        "exists on "
-        "this host: it may be the live primary's\n"
-        "hint: Restore on a host without that path, or stop before it with --to-lsn 0/4000200 --before.");
-
-  auto backup = world.backup("B2", 1, "0/4000028"_lsn, "0/4000100"_lsn, 290);
-  backup.tablespaces = {"16400 /srv/fast"};
-  REQUIRE(world.catalog.put_backup(backup));
-  CHECK(world.outcome(to_xid(12)) ==
-        "walback: base backup 'B2' has tablespaces outside its data directory (16400 /srv/fast), and "
-        "restoring those "
-        "is not supported\nhint: Their paths may be the live primary's. Nothing was touched.");
-}
-
 TEST_CASE("plan: DROP DATABASE removes files before it commits; the stop minds it") {
   World world;
   world.timeline(1);

@@ -301,7 +301,7 @@ TEST_CASE("plan: the JSON keys are a contract") {
       to_line(to_json(*plan)) ==
       R"({"target":{"kind":"xid","xid":12,"before":false,"timeline":null,"text":"transaction 12",)"
       R"("options":"--to-xid 12"},"backup":{"id":"B1","timeline":1,"start_lsn":"0/2000028",)"
-      R"("stop_lsn":"0/2000128","finished_at":"2026-11-20T10:01:40.000000Z","size_bytes":24117248},"timeline":1,)"
+      R"("stop_lsn":"0/2000128","finished_at":"2026-11-20T10:01:40.000000Z","size_bytes":24117248,"tablespaces":[]},"timeline":1,)"
       R"("stop":{"lsn":"0/5000100","inclusive":true},"expected_end":"0/5000130",)"
       R"("last_commit":{"lsn":"0/5000100","end_lsn":"0/5000130","time":"2026-11-20T10:06:40.000000Z","xid":12},)"
       R"("next_commit":{"lsn":"0/7000100","end_lsn":"0/7000130","time":"2026-11-20T10:08:20.000000Z","xid":13},)"

@@ -131,6 +131,36 @@ TEST_CASE("restored settings: a setting that this build does not know would keep
   CHECK(value_of(settings, "my.thing") == "1");
 }
 
+TEST_CASE("restored settings: a library that is not installed here is left out of its list, and said to be") {
+  RestoredSettingsInput made = input();
+  made.base_conf =
+      "shared_preload_libraries = 'pg_stat_statements, gone'\nsession_preload_libraries = 'gone'\n"
+      "jit_provider = 'gone'\nlocal_preload_libraries = 'here'\n";
+  made.missing_libraries = {
+      {"shared_preload_libraries", "gone"}, {"session_preload_libraries", "gone"}, {"jit_provider", "gone"}};
+  const RestoredSettings settings = restored_settings(made);
+  CHECK(value_of(settings, "shared_preload_libraries") == "\"pg_stat_statements\"");
+  CHECK(value_of(settings, "session_preload_libraries").empty());
+  CHECK(value_of(settings, "local_preload_libraries") == "\"here\"");
+  CHECK(value_of(settings, "jit_provider") == "-");
+  CHECK(join(settings.dropped, "; ") ==
+        "jit_provider: gone (not installed here); session_preload_libraries: gone (not installed here); "
+        "shared_preload_libraries: gone (not installed here)");
+}
+
+TEST_CASE("restored settings: what this host's server refuses is left out, with the server's own words") {
+  RestoredSettingsInput made = input();
+  made.base_conf = "lc_time = 'de_DE.UTF-8'\nwork_mem = 1MB\nTimeZone = 'Mars'\n";
+  made.refused = {{"lc_time", "invalid value for parameter \"lc_time\": \"de_DE.UTF-8\""},
+                  {"timezone", "no such zone"}};
+  const RestoredSettings settings = restored_settings(made);
+  CHECK(value_of(settings, "lc_time") == "-");
+  CHECK(value_of(settings, "work_mem") == "1MB");
+  CHECK(join(settings.dropped, "; ") ==
+        "lc_time = 'de_DE.UTF-8' (this host's server: invalid value for parameter \"lc_time\": "
+        "\"de_DE.UTF-8\"); timezone = 'Mars' (this host's server: no such zone)");
+}
+
 TEST_CASE("restored settings: never below what the WAL's own server had") {
   RestoredSettingsInput made = input();
   made.base_conf = "max_connections = 50\nmax_wal_senders = 30\nmax_worker_processes = 0x10\n";
@@ -210,6 +240,10 @@ TEST_CASE("restored settings: the recovery target is the only one there is") {
   CHECK(found["restore_command"] == "'f' 's' '%f' '%p'");
   CHECK(found["max_wal_size"] == "2048MB");
   CHECK(found["recovery_min_apply_delay"] == "0");
+  CHECK_FALSE(found.contains("allow_in_place_tablespaces"));
+  RecoverySettings in_place = recovery;
+  in_place.in_place_tablespaces = true;
+  CHECK(recovery_auto_conf(in_place) == recovery_auto_conf(recovery) + "allow_in_place_tablespaces = 'on'\n");
   for (const char* name :
        {"recovery_target", "recovery_target_name", "recovery_target_time", "recovery_target_xid"}) {
     REQUIRE(found.contains(name));
