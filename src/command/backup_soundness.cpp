@@ -21,6 +21,8 @@ Status put_problem(const ArchiveContext& archive, const std::string& id, const s
   return catalog.put_backup(*row);
 }
 
+}  // namespace
+
 Status call_unusable(const ArchiveContext& archive, const std::string& id, const std::string& problem) {
   archive.log.error(
       "backup", "backup_unusable",
@@ -30,21 +32,24 @@ Status call_unusable(const ArchiveContext& archive, const std::string& id, const
   return put_problem(archive, id, problem);
 }
 
-}  // namespace
+Status call_usable_again(const ArchiveContext& archive, const BackupRow& backup) {
+  // Its row may have been made from a damaged directory: read as it is now.
+  BackupRow now = backup;
+  now.problem.clear();
+  for (BackupRow& found : TRY(backups_on_disk(archive)())) {
+    if (found.id == backup.id) now = std::move(found);
+  }
+  Catalog catalog = TRY(Catalog::open(archive.catalog_path));
+  TRY(catalog.put_backup(now));
+  archive.log.info("backup", "backup_usable_again", {{"id", backup.id}, {"was", backup.problem}});
+  return {};
+}
 
 Status readmit_mended_backups(const ArchiveSession& session) {
   for (const BackupRow& backup : TRY(session.catalog.backups())) {
     if (backup.problem.empty() || backup.problem.starts_with(kBytesDiffer)) continue;
     if (!check(session.archive, backup)) continue;
-    // Its row may have been made from a damaged directory: read as it is now.
-    BackupRow now = backup;
-    now.problem.clear();
-    for (BackupRow& found : TRY(backups_on_disk(session.archive)())) {
-      if (found.id == backup.id) now = std::move(found);
-    }
-    Catalog catalog = TRY(Catalog::open(session.archive.catalog_path));
-    TRY(catalog.put_backup(now));
-    session.archive.log.info("backup", "backup_usable_again", {{"id", backup.id}, {"was", backup.problem}});
+    TRY(call_usable_again(session.archive, backup));
   }
   return {};
 }

@@ -85,7 +85,9 @@ Result<std::vector<Finding>> look(const Context& context) {
     }
   }
   return check_findings(input);
+  input.now = context.clock->now();
 }
+    input.assurance = TRY(take_assurance(session->catalog));
 
 Status run_check(Context& context) {
   const std::vector<Finding> findings = TRY(look(context));

@@ -26,6 +26,7 @@ std::vector<Finding> check_findings(const CheckInput& input) {
   check_mirror(list);
   check_services(list);
   check_backups(list);
+  check_assurance(list);
   check_machine(list);
   check_disk(list);
   return std::move(list.found);

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "command/assurance.h"
 #include "config/config.h"
 #include "os/file_system.h"
 #include "pg/binaries.h"
@@ -64,6 +65,8 @@ struct CheckInput {
 };
 
 /// Is this primary protected? Pure; in the order in which a person would mend things.
+  Timestamp now;
+  std::optional<Assurance> assurance;  ///< nothing: the archive could not be asked
 [[nodiscard]] std::vector<Finding> check_findings(const CheckInput& input);
 
 }  // namespace walback

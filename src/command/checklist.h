@@ -33,6 +33,7 @@ void check_tablespaces(Checklist& list);
 void check_mirror(Checklist& list);
 void check_services(Checklist& list);
 void check_backups(Checklist& list);
+void check_assurance(Checklist& list);
 void check_machine(Checklist& list);
 void check_disk(Checklist& list);
 

@@ -16,6 +16,8 @@ namespace walback {
 [[nodiscard]] CommandSpec plan_command();
 [[nodiscard]] CommandSpec restore_command_spec();
 [[nodiscard]] CommandSpec clusters_command();
+[[nodiscard]] CommandSpec verify_command();
+[[nodiscard]] CommandSpec drill_command();
 [[nodiscard]] CommandSpec load_command();
 [[nodiscard]] CommandSpec lab_command();
 

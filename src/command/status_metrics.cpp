@@ -93,6 +93,24 @@ void add_lags(Metrics& metrics, const StatusReport& report) {
        &ReplicationClient::replay_lsn);
 }
 
+void add_assurance(Metrics& metrics, const Assurance& assurance) {
+  if (const auto& verification = assurance.verification) {
+    metrics.gauge("last_verification_seconds", "When the archive was last verified, Unix time.",
+                  verification->finished_at);
+    metrics.gauge("last_verification_findings", "What that found wrong.", verification->findings);
+  }
+  if (const auto& drill = assurance.drill) {
+    metrics.gauge("last_drill_ok", "1 when the last drill passed.",
+                  drill->state == DrillState::passed ? 1U : 0U);
+    metrics.gauge("last_drill_seconds", "When the last drill ended, Unix time.",
+                  drill->finished_at.value_or(drill->started_at));
+  }
+  if (const auto& passed = assurance.passed_drill) {
+    metrics.gauge("drill_restore_milliseconds", "How long the last drill that passed took to get everything back.",
+                  static_cast<std::uint64_t>(passed->rto_us / 1000));
+  }
+}
+
 }  // namespace
 
 std::string render_metrics(const StatusReport& report) {
@@ -123,6 +141,7 @@ std::string render_metrics(const StatusReport& report) {
     metrics.gauge("last_proof_seconds", "When the last restore was proven or refuted, Unix time.",
                   report.proof->at);
   }
+  add_assurance(metrics, report.assurance);
   if (report.disk)
     metrics.gauge("disk_available_bytes", "Room left on the archive's disk.", report.disk->available_bytes);
   return std::move(metrics).text();

@@ -98,6 +98,7 @@ Json to_json(const StatusReport& report) {
           {"last_restore", last_restore},
           {"last_proof", proof},
           {"disk_available_bytes", report.disk ? Json(report.disk->available_bytes) : Json(nullptr)}};
+          {"assurance", to_json(report.assurance)},
 }
 
 std::string render_text(const StatusReport& report, const std::string& zone, bool verbose) {
@@ -156,6 +157,7 @@ std::string render_text(const StatusReport& report, const std::string& zone, boo
   if (report.disk) text += fmt::format("  disk       {} free\n", render_bytes(report.disk->available_bytes));
   if (verbose && report.capture) {
     text += fmt::format(
+  text += render_text(report.assurance, report.taken_at);
         "  capturer   pid {}, held {}, durable {}, {} restarts{}\n", report.capture->pid,
         report.capture->held_lsn ? to_string(*report.capture->held_lsn) : "-",
         report.capture->durable_lsn ? to_string(*report.capture->durable_lsn) : "-", report.capture->restarts,

@@ -5,6 +5,7 @@
 
 #include "archive/manage_status.h"
 #include "capture/capture_status.h"
+#include "command/assurance.h"
 #include "command/session.h"
 #include "pg/server.h"
 #include "pg/slots.h"
@@ -52,6 +53,7 @@ struct StatusReport {
   std::optional<DiskSpace> disk;
 
   std::vector<std::string> problems;  ///< what somebody should look at; empty: all is well
+  Assurance assurance;
 };
 
 /// Somebody holds the role's lock ("capture", "manage").

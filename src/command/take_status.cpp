@@ -170,6 +170,8 @@ Result<StatusReport> take_status(const Context& context) {
       report.problems.push_back(fmt::format("gap on timeline {}: {} to {}: {}", gap.timeline.value,
                                             to_string(gap.from), to_string(gap.to), gap.reason));
     }
+  report.assurance = TRY(take_assurance(catalog));
+  for (std::string& problem : problems_of(report.assurance)) report.problems.push_back(std::move(problem));
   }
   if (!report.window.problem.empty())
     report.problems.push_back("nothing can be restored: " + report.window.problem);

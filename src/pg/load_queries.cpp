@@ -84,6 +84,11 @@ Result<CommittedRow> commit_and_look(Connection& connection, std::uint32_t xid) 
   return committed;
 }
 
+Result<bool> commits_wait(Connection& connection) {
+  const auto rows = TRY(connection.query(fmt::format("SELECT {}", kWaits)));
+  return rows.count() == 1 && rows.boolean(0, 0);
+}
+
 Status roll_back(Connection& connection) {
   return connection.execute("ROLLBACK");
 }
@@ -97,6 +102,20 @@ Result<std::optional<bool>> load_row_present(Connection& connection, std::int64_
   if (!table.boolean(0, 0)) return std::optional<bool>();
   const auto rows = TRY(connection.query("SELECT FROM test_data WHERE id = $1", {std::to_string(id)}));
   return std::optional<bool>(rows.count() > 0);
+}
+
+Result<std::vector<SeenLoadRow>> load_rows(Connection& connection) {
+  const auto table = TRY(connection.query("SELECT to_regclass('test_data') IS NOT NULL"));
+  if (!table.boolean(0, 0))
+    return fail(ErrorKind::not_found, "there is no table test_data", "`walback load` makes it.");
+  const auto found = TRY(connection.query("SELECT id, writer, xmin::text::bigint FROM test_data"));
+  std::vector<SeenLoadRow> rows;
+  rows.reserve(static_cast<std::size_t>(found.count()));
+  for (int row = 0; row < found.count(); ++row) {
+    rows.push_back({found.integer(row, 0), static_cast<int>(found.integer(row, 1)),
+                    static_cast<std::uint32_t>(found.integer(row, 2))});
+  }
+  return rows;
 }
 
 }  // namespace walback

@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "base/timestamp.h"
@@ -50,11 +51,24 @@ struct CommittedRow {
 };
 [[nodiscard]] Result<CommittedRow> commit_and_look(Connection& connection, std::uint32_t xid);
 
+/// Would a COMMIT wait now? A statement of its own, because settings are read anew only between two: a commit
+/// that was let go because nobody is to be waited for any more still sees the old ones in its own statement.
+[[nodiscard]] Result<bool> commits_wait(Connection& connection);
+
 [[nodiscard]] Status roll_back(Connection& connection);
 /// Ends a statement of another session; a COMMIT that waits for its receiver returns with a WARNING.
 [[nodiscard]] Status cancel_statement(Connection& connection, int backend_pid);
 
 /// Is there a row with this id? Nothing: there is no such table.
 [[nodiscard]] Result<std::optional<bool>> load_row_present(Connection& connection, std::int64_t id);
+
+/// A row of `test_data`, and the transaction that wrote it.
+struct SeenLoadRow {
+  std::int64_t id = 0;
+  int writer = 0;
+  std::uint32_t xid = 0;
+};
+/// All of them; not_found where there is no such table.
+[[nodiscard]] Result<std::vector<SeenLoadRow>> load_rows(Connection& connection);
 
 }  // namespace walback

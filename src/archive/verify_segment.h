@@ -1,0 +1,40 @@
+#pragma once
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "archive/wal_directory.h"
+#include "base/result.h"
+#include "catalog/archive_layout.h"
+#include "catalog/rows.h"
+#include "os/segment_source.h"
+#include "wal/record_reader.h"
+#include "wal/timeline_history.h"
+
+namespace walback {
+
+/// What reading one segment's file found.
+struct SegmentVerdict {
+  /// Why it is not what was captured, as rows say it ("damaged at 0/3000148: …"); empty: it is right.
+  std::string problem;
+  Lsn good_until;  ///< records are valid up to here, whatever the problem is
+  std::uint64_t read_bytes = 0;
+  bool vanished = false;  ///< gone, or renamed, while it was read: look again
+};
+
+/// How to read it: where its first record begins, and where the bytes of earlier segments lie.
+struct SegmentReading {
+  ReadFrom from;
+  TimelineHistory history;
+  SegmentSource::Locate locate;
+};
+
+/// Reads every byte of a segment's file once, for both judgements: the WAL's own (page headers, back
+/// pointers, record CRCs, from the record that the one before it ends with) and the checksum with which it
+/// was indexed. A finished file must be valid to its end; a `.partial` as far as its row says, and everything
+/// behind that is the capturer's.
+[[nodiscard]] Result<SegmentVerdict> verify_segment(FileSystem& files, const ArchiveIdentity& identity,
+                                                    const SegmentFile& file, const SegmentRow& row,
+                                                    const SegmentReading& how);
+
+}  // namespace walback

@@ -1,0 +1,12 @@
+#pragma once
+#include "command/session.h"
+#include "restore/run.h"
+
+namespace walback {
+
+/// What a restore by a command works with; its name, its place and its options are the command's to fill in.
+/// The context and the session must outlive it.
+[[nodiscard]] Result<RestoreSetup> restore_setup(Context& context, const ArchiveSession& session,
+                                                 RestorePlan plan);
+
+}  // namespace walback
