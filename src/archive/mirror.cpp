@@ -11,6 +11,7 @@ namespace {
 constexpr const char* kVersionFact = "mirror_version";
 constexpr const char* kSeenFact = "mirror_seen";  ///< "<timeline> <lsn>": commits before it are mirrored
 constexpr const char* kXidsFact = "mirror_xids";
+constexpr const char* kRemovalsFact = "mirror_removals";  ///< how many the mirror has followed
 
 struct Seen {
   TimelineId timeline;
@@ -39,6 +40,17 @@ Result<std::optional<Seen>> index_end(const Catalog& catalog) {
 
 Result<OwnXids> own_xids(const Catalog& catalog) {
   return OwnXids::parse(TRY(catalog.fact(kXidsFact)).value_or(""));
+}
+
+Result<bool> rows_were_removed(const Catalog& catalog, std::int64_t removals) {
+  return TRY(catalog.fact(kRemovalsFact)).value_or("0") != std::to_string(removals);
+}
+
+Result<std::vector<MirroredSpan>> kept_spans(const Catalog& catalog) {
+  std::vector<MirroredSpan> kept;
+  for (const Catalog::FileSpan& span : TRY(catalog.segment_spans()))
+    kept.push_back({span.timeline.value, span.first, span.last});
+  return kept;
 }
 
 MirroredSegment mirrored(const SegmentRow& row, SegmentSize size) {
@@ -87,6 +99,7 @@ Result<bool> Mirror::due(Catalog& catalog) {
   if (!end) return false;
   const auto seen = parse_seen(TRY(catalog.fact(kSeenFact)).value_or(""));
   if (!seen || seen->timeline != end->timeline) return true;
+  if (TRY(rows_were_removed(catalog, TRY(catalog.segment_removals())))) return true;
   const OwnXids own = TRY(own_xids(catalog));
   bool foreign = false;
   TRY(catalog.each_end({seen->timeline, seen->lsn, end->lsn}, [&](const TransactionEnd& transaction) {
@@ -101,6 +114,10 @@ Result<std::size_t> Mirror::write(Catalog& catalog, Connection& connection) {
   const auto end = TRY(index_end(catalog));
   if (!end) return std::size_t{0};
   const auto version = TRY(catalog.fact(kVersionFact));
+  const std::int64_t removals = TRY(catalog.segment_removals());
+  // A catalog that was made anew does not know which rows the mirror has from before.
+  std::optional<std::vector<MirroredSpan>> kept;
+  if (!version || TRY(rows_were_removed(catalog, removals))) kept = TRY(kept_spans(catalog));
   std::int64_t newest = static_cast<std::int64_t>(parse_decimal(version.value_or("")).value_or(0));
   const auto rows = TRY(catalog.segments_changed_since(newest, kMirrorRowsPerRound, newest));
 
@@ -112,11 +129,12 @@ Result<std::size_t> Mirror::write(Catalog& catalog, Connection& connection) {
     own.add(xid);
     return catalog.put_fact(kXidsFact, own.text());
   };
-  TRY(mirror_segments(connection, segments, announce));
+  TRY(mirror_segments(connection, segments, kept, announce));
 
   const bool all = rows.size() < static_cast<std::size_t>(kMirrorRowsPerRound);
   TRY(catalog.transaction([&]() -> Status {
     TRY(catalog.put_fact(kVersionFact, std::to_string(newest)));
+    TRY(catalog.put_fact(kRemovalsFact, std::to_string(removals)));
     if (!all) return {};
     return catalog.put_fact(kSeenFact, std::to_string(end->timeline.value) + " " + to_string(end->lsn));
   }));

@@ -13,10 +13,11 @@
 /// `walback.wal_segments` on the primary: changed rows of the catalog, for people with psql.
 ///
 /// An idle primary stays idle. Writing the mirror is itself a commit, which changes the open segment's row,
-/// which would be a reason to write the mirror, for ever. So a round is due only when the index holds a
-/// commit, behind the place that the last round had seen, whose xid is not one of the mirror's own. Xids are
-/// noted in the catalog before they commit; the place and the version are noted after. Killed between the
-/// two, the mirror writes the same rows once more, which changes nothing on the primary but that one commit.
+/// which would be a reason to write the mirror, for ever. So a round is due only when rows were removed since
+/// the last one, or the index holds a commit, behind the place that it had seen, whose xid is not one of the
+/// mirror's own. Xids are noted in the catalog before they commit; the place and the version are noted after.
+/// Killed between the two, the mirror writes the same rows once more, which changes nothing on the primary
+/// but that one commit.
 namespace walback {
 
 inline constexpr std::chrono::milliseconds kMirrorInterval{5'000};

@@ -72,7 +72,7 @@ tl::unexpected<Error> catalog_read::unknown_word(const Database& database, std::
                                                  const std::string& word) {
   return fail(ErrorKind::corrupt,
               fmt::format("the catalog {} is damaged: '{}' is no {}", database.path().string(), word, what),
-              rebuild_hint(database.path()));
+              rebuild_hint());
 }
 
 }  // namespace walback

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "catalog/expired_rows.h"
 #include "catalog/rows.h"
 #include "catalog/verified_rows.h"
 #include "os/file_system.h"
@@ -56,6 +57,9 @@ class Catalog {
   /// are stored; its counts, times and xids are ignored. Costs what is new, not what is there.
   [[nodiscard]] Status extend_segment(const SegmentRow& segment);
   [[nodiscard]] Status set_segment_problem(SegmentName name, std::uint32_t epoch, const std::string& problem);
+  /// With its ends, and with the moments of its records where no other epoch has the segment. Another epoch's
+  /// row counts from now on. Not there: success.
+  [[nodiscard]] Status remove_segment(SegmentName name, std::uint32_t epoch);
   [[nodiscard]] Result<std::optional<SegmentRow>> segment(SegmentName name) const;  ///< the one that counts
   [[nodiscard]] Result<std::optional<SegmentRow>> segment(SegmentName name, std::uint32_t epoch) const;
   [[nodiscard]] Result<std::optional<SegmentRow>> segment_with_ends(SegmentName name,
@@ -85,6 +89,17 @@ class Catalog {
   [[nodiscard]] Result<std::vector<SegmentRow>> segments_changed_since(std::int64_t version, int limit,
                                                                        std::int64_t& newest) const;
 
+  /// Does exactly one epoch have it?
+  [[nodiscard]] Result<bool> held_once(SegmentName name) const;
+  /// How often rows were removed, since the catalog was made. Whoever copies rows compares it, and keeps what
+  /// lies in the spans: the files of the rows that count, consecutive ones joined.
+  [[nodiscard]] Result<std::int64_t> segment_removals() const;
+  struct FileSpan {
+    TimelineId timeline;
+    std::string first, last;  ///< both included
+  };
+  [[nodiscard]] Result<std::vector<FileSpan>> segment_spans() const;
+
   // Transaction ends, by position, time and xid.
   [[nodiscard]] Result<std::optional<TransactionEnd>> first_end_stamped_after(const WalRange& range,
                                                                               Timestamp time) const;
@@ -111,6 +126,8 @@ class Catalog {
 
   // Moments.
   [[nodiscard]] Status put_moment(const MomentRow& moment);
+  /// Those whose record ends in (from, to]: what a segment that is read anew has brought.
+  [[nodiscard]] Status remove_moments(TimelineId timeline, Lsn from, Lsn to);
   /// In WAL order.
   [[nodiscard]] Result<std::vector<MomentRow>> moments(const WalRange& range,
                                                        std::optional<MomentKind> kind) const;
@@ -124,7 +141,7 @@ class Catalog {
   /// A captured history is never replaced by "not captured".
   [[nodiscard]] Status put_timeline(const TimelineRow& timeline);
   [[nodiscard]] Result<std::vector<TimelineRow>> timelines() const;
-  /// One row a (timeline, LSN): it keeps the latest time.
+  /// One row a (timeline, LSN): the one that was put last, in the order in which they were taken.
   [[nodiscard]] Status put_watermark(const WatermarkRow& watermark);
   /// The one taken last among those with LSN <= `up_to`: the furthest in the WAL, not the one with the latest
   /// time. Where the primary's clock was set back, what an older one says of later times is void.
@@ -147,6 +164,16 @@ class Catalog {
   [[nodiscard]] Result<std::optional<VerifiedBackup>> verified_backup(const std::string& id) const;
   [[nodiscard]] Status put_drill(const DrillRow& drill);       ///< by the moment at which it began
   [[nodiscard]] Result<std::vector<DrillRow>> drills() const;  ///< newest first
+
+  // What retention has let go.
+  /// In one transaction with all rows of the timeline that lie below. A floor that was higher stays: success.
+  [[nodiscard]] Status expire_wal(const ExpiredWal& expired);
+  [[nodiscard]] Result<std::vector<ExpiredWal>> expired_wal() const;
+  /// With the backup's row.
+  [[nodiscard]] Status expire_backup(const ExpiredBackup& expired);
+  [[nodiscard]] Result<std::vector<ExpiredBackup>> expired_backups() const;
+  /// Its files are gone too.
+  [[nodiscard]] Status forget_expired_backup(const std::string& id);
 
   // Small facts of ours: "mirror_version", …
   [[nodiscard]] Result<std::optional<std::string>> fact(const std::string& key) const;

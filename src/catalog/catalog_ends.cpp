@@ -112,7 +112,7 @@ Error in_segment(Database& database, std::int64_t id, Error error) {
   if (statement && statement->bind(id).step().value_or(false)) segment = statement->text(0);
   error.message = fmt::format("the catalog {} is damaged at segment {}: {}", database.path().string(),
                               segment, error.message);
-  error.hint = rebuild_hint(database.path());
+  error.hint = rebuild_hint();
   return error;
 }
 

@@ -10,9 +10,8 @@ constexpr int kBusyTimeoutMs = 10'000;
 
 }  // namespace
 
-std::string rebuild_hint(const Path& path) {
-  return fmt::format("The catalog can be built again from the archive: delete {} and start `walback manage`.",
-                     path.string());
+std::string rebuild_hint() {
+  return "`walback reindex` builds the catalog again from WAL, base backups and journal.";
 }
 
 Status storable(std::initializer_list<Lsn> positions) {
@@ -161,7 +160,7 @@ tl::unexpected<Error> Database::failure() const {
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
       return fail(ErrorKind::corrupt, fmt::format("the catalog {} is damaged: {}", name, words),
-                  rebuild_hint(path_));
+                  rebuild_hint());
     case SQLITE_FULL:
       return fail(ErrorKind::disk_full, fmt::format("no room left for the catalog {}", name),
                   "Make room on its file system; nothing is lost, the write is repeated.");
@@ -173,8 +172,9 @@ tl::unexpected<Error> Database::failure() const {
                   "Try again; `fuser` names the process that has the file open.");
     case SQLITE_CANTOPEN:
       return fail(ErrorKind::not_found, fmt::format("the catalog {} cannot be opened: {}", name, words),
-                  "It is made by `walback manage`; its directory must exist and belong to the user that runs "
-                  "walback.");
+                  "`walback manage` makes it, and `walback reindex`, from WAL, base backups and journal; its "
+                  "directory must "
+                  "exist and belong to the user that runs walback.");
     case SQLITE_READONLY:
     case SQLITE_PERM:
       return fail(ErrorKind::conflict, fmt::format("the catalog {} cannot be written: {}", name, words),

@@ -122,7 +122,7 @@ class Database {
 };
 
 /// What every error about the catalog itself advises: it is derived data.
-[[nodiscard]] std::string rebuild_hint(const Path& path);
+[[nodiscard]] std::string rebuild_hint();
 
 /// LSNs are stored as SQLite's signed integers: refused from 8000000/0 on, which no server reaches (8 EiB of
 /// WAL).

@@ -193,8 +193,21 @@ CREATE TABLE drills (
 );
 )sql";
 
+constexpr const char* kExpiredSchema = R"sql(
+CREATE TABLE expired_wal (            -- of each timeline everything below this was let go by retention
+  timeline  INTEGER PRIMARY KEY,
+  below     INTEGER NOT NULL,         -- a segment's number
+  below_lsn INTEGER NOT NULL
+);
+
+CREATE TABLE expired_backups (        -- let go, their files perhaps not yet removed
+  id        TEXT    PRIMARY KEY,
+  start_lsn INTEGER NOT NULL
+) WITHOUT ROWID;
+)sql";
+
 /// Step n brings version n to n + 1. A step that has been released is never edited; a new one is added.
-constexpr std::array kMigrations{kFirstSchema, kVerifiedSchema};
+constexpr std::array kMigrations{kFirstSchema, kVerifiedSchema, kExpiredSchema};
 
 /// The version; 0 for a new file.
 Result<std::int64_t> known_version(Database& database) {
@@ -212,10 +225,11 @@ Result<std::int64_t> known_version(Database& database) {
                 "Correct `catalog:` in walback.yaml.");
   }
   if (version > newest_schema()) {
-    return fail(ErrorKind::conflict,
-                fmt::format("the catalog {} has schema {}, this walback knows up to {}",
-                            database.path().string(), version, newest_schema()),
-                "A newer walback wrote it: use that one. " + rebuild_hint(database.path()));
+    return fail(
+        ErrorKind::conflict,
+        fmt::format("the catalog {} has schema {}, this walback knows up to {}", database.path().string(),
+                    version, newest_schema()),
+        "A newer walback wrote it: use that one, or let `walback reindex` build a catalog for this one.");
   }
   return version;
 }
@@ -250,7 +264,8 @@ Status require_newest_schema(Database& database) {
   return fail(ErrorKind::conflict,
               fmt::format("the catalog {} has schema {}, this walback reads {}", database.path().string(),
                           version, newest_schema()),
-              "Start this version's `walback manage`, which brings it up to date.");
+              "Start this version's `walback manage`, or let `walback reindex` build another: both bring it "
+              "up to date.");
 }
 
 }  // namespace walback

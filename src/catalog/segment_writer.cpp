@@ -4,9 +4,9 @@
 #include <span>
 
 #include "catalog/ends_codec.h"
-#include "catalog/stored_segment.h"
+#include "catalog/segment_summary.h"
 
-// Writing wal_segments: the row, its transaction ends, the summary of its block, and which epoch counts.
+// Writing wal_segments: the row and its transaction ends.
 
 namespace walback {
 namespace {
@@ -92,13 +92,6 @@ Status refuse_forgotten_ends(const SegmentRow& segment, const std::string& file)
 
 // --- Writing.
 
-Result<std::int64_t> next_version(Database& database) {
-  Statement statement = TRY(database.statement(
-      "UPDATE catalog_counters SET value = value + 1 WHERE name = 'segment_version' RETURNING value"));
-  if (!TRY(statement.step())) return catalog_read::unknown_word(database, "counter", "");
-  return statement.integer(0);
-}
-
 Result<std::int64_t> upsert(Database& database, const StoredSegment& stored, const std::string& file) {
   const std::int64_t version = TRY(next_version(database));
   Statement statement = TRY(database.statement(R"sql(
@@ -167,79 +160,13 @@ Status append_ends(Database& database, std::int64_t id, std::span<const Transact
   return write_parts(database, id, part, merged);
 }
 
-// --- The summary of 256 segments, and which epoch's row counts.
-
-Status rebuild_block(Database& database, TimelineId timeline, std::uint64_t block) {
-  Statement summary = TRY(database.statement(
-      "SELECT min(min_time_us), max(max_time_us), min(min_xid), max(max_xid) FROM wal_segments "
-      "WHERE timeline = ? AND number BETWEEN ? AND ? AND superseded = 0"));
-  const std::uint64_t from = block * kSegmentsPerBlock;
-  summary.bind(timeline, from, from + kSegmentsPerBlock - 1);
-  if (!TRY(summary.step()) || summary.null(0)) {
-    Statement statement =
-        TRY(database.statement("DELETE FROM segment_blocks WHERE timeline = ? AND block = ?"));
-    return statement.bind(timeline, block).run();
-  }
-  Statement statement =
-      TRY(database.statement("INSERT OR REPLACE INTO segment_blocks VALUES (?, ?, ?, ?, ?, ?)"));
-  return statement
-      .bind(timeline, block, summary.integer(0), summary.integer(1), summary.integer(2), summary.integer(3))
-      .run();
-}
-
-Status widen_block(Database& database, const SegmentRow& row) {
-  if (!row.min_time) return {};
-  Statement statement = TRY(database.statement(
-      "INSERT INTO segment_blocks VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (timeline, block) DO UPDATE SET "
-      "min_time_us = min(min_time_us, excluded.min_time_us), max_time_us = max(max_time_us, "
-      "excluded.max_time_us), "
-      "min_xid = min(min_xid, excluded.min_xid), max_xid = max(max_xid, excluded.max_xid)"));
-  return statement
-      .bind(row.name.timeline, row.name.number.value / kSegmentsPerBlock, row.min_time, row.max_time,
-            row.min_xid, row.max_xid)
-      .run();
-}
-
-/// Marks all rows of the segment but the one that counts; a row whose mark changes has changed for the mirror
-/// too.
-Status judge_epochs(Database& database, SegmentName name) {
-  Statement rows =
-      TRY(database.statement("SELECT id, superseded FROM wal_segments WHERE timeline = ? AND number = ? "
-                             "ORDER BY problem = '' DESC, valid_end_lsn DESC, epoch DESC"));
-  rows.bind(name.timeline, name.number);
-  std::vector<std::pair<std::int64_t, bool>> changes;
-  for (bool superseded = false; TRY(rows.step()); superseded = true) {
-    if (superseded != (rows.integer(1) != 0)) changes.emplace_back(rows.integer(0), superseded);
-  }
-  for (const auto& [id, superseded] : changes) {
-    const std::int64_t version = TRY(next_version(database));
-    Statement statement =
-        TRY(database.statement("UPDATE wal_segments SET superseded = ?, version = ? WHERE id = ?"));
-    TRY(statement.bind(superseded, version, id).run());
-  }
-  return rebuild_block(database, name.timeline, name.number.value / kSegmentsPerBlock);
-}
-
-Result<bool> has_other_epochs(Database& database, SegmentName name) {
-  Statement statement =
-      TRY(database.statement("SELECT count(*) FROM wal_segments WHERE timeline = ? AND number = ?"));
-  statement.bind(name.timeline, name.number);
-  TRY(statement.step());
-  return statement.integer(0) > 1;
-}
-
-bool covers(const SegmentRow& now, const SegmentRow& before) {
-  if (!before.min_time) return true;
-  return now.min_time && *now.min_time <= *before.min_time && *now.max_time >= *before.max_time &&
-         *now.min_xid <= *before.min_xid && *now.max_xid >= *before.max_xid;
-}
-
-Status summarise(Database& database, const SegmentRow& now, const std::optional<StoredSegment>& before) {
-  if (TRY(has_other_epochs(database, now.name))) return judge_epochs(database, now.name);
-  if (before && !covers(now, before->row)) {
-    return rebuild_block(database, now.name.timeline, now.name.number.value / kSegmentsPerBlock);
-  }
-  return widen_block(database, now);
+/// Whoever reads a segment while it expires must not bring its row back.
+Status refuse_expired(Database& database, const SegmentRow& segment, const std::string& file) {
+  Statement statement = TRY(database.statement("SELECT 1 FROM expired_wal WHERE timeline = ? AND below > ?"));
+  statement.bind(segment.name.timeline, segment.name.number);
+  if (!TRY(statement.step())) return {};
+  return fail(ErrorKind::unavailable, fmt::format("segment {} expired while it was read", file),
+              "Try again: what retention has let go is no longer looked at.");
 }
 
 enum class Ends : std::uint8_t { replace, append };
@@ -250,6 +177,7 @@ Status write_segment(Database& database, const SegmentRow& segment, Ends ends) {
   const std::string file = TRY(name_of_file(segment));
   if (ends == Ends::replace) TRY(refuse_forgotten_ends(segment, file));
   return database.atomically([&]() -> Status {
+    TRY(refuse_expired(database, segment, file));
     const auto before = TRY(find_stored(database, segment.name, segment.epoch));
     const bool append = ends == Ends::append && before;
     const StoredSegment now = TRY(compose(segment, append ? &*before : nullptr, file));

@@ -55,6 +55,13 @@ constexpr const char* kUpsert = R"(
           excluded.problem)
    where mine.* is distinct from excluded.*)";
 
+// Names of one timeline have one length and upper-case digits: as bytes they stand in the order of the WAL.
+constexpr const char* kRemoveOthers = R"(
+  delete from walback.wal_segments mine
+   where not exists (select from pg_catalog.jsonb_to_recordset($1::jsonb) as kept (timeline integer, first text, last text)
+                      where kept.timeline = mine.timeline
+                        and mine.segment collate "C" between kept.first and kept.last))";
+
 Json optional_time(const std::optional<Timestamp>& time) {
   return time ? Json(to_rfc3339(*time)) : Json(nullptr);
 }
@@ -75,6 +82,13 @@ std::string rows_as_json(const std::vector<MirroredSegment>& segments) {
                     {"first_time", optional_time(segment.first_time)},
                     {"last_time", optional_time(segment.last_time)},
                     {"problem", segment.problem}});
+  return to_line(rows);
+}
+
+std::string spans_as_json(const std::vector<MirroredSpan>& spans) {
+  Json rows = Json::array();
+  for (const MirroredSpan& span : spans)
+    rows.push_back({{"timeline", span.timeline}, {"first", span.first}, {"last", span.last}});
   return to_line(rows);
 }
 
@@ -101,12 +115,14 @@ Status create_what_is_missing(Connection& connection) {
 }
 
 Status write_in_transaction(Connection& connection, const std::vector<MirroredSegment>& segments,
+                            const std::optional<std::vector<MirroredSpan>>& kept,
                             const AnnounceXid& announce) {
   const Rows assigned = TRY(connection.query("select pg_catalog.pg_current_xact_id()::text"));
   const auto xid = parse_decimal(assigned.text(0, 0));
   if (!xid) return fail(ErrorKind::internal, "the primary named no xid for the mirror's transaction");
   TRY(announce(*xid));
   TRY(create_what_is_missing(connection));
+  if (kept) TRY(connection.execute(kRemoveOthers, {spans_as_json(*kept)}));
   return connection.execute(kUpsert, {rows_as_json(segments)});
 }
 
@@ -121,10 +137,10 @@ Result<MirrorTable> mirror_table(Connection& connection) {
 }
 
 Status mirror_segments(Connection& connection, const std::vector<MirroredSegment>& segments,
-                       const AnnounceXid& announce) {
-  if (segments.empty()) return {};
+                       const std::optional<std::vector<MirroredSpan>>& kept, const AnnounceXid& announce) {
+  if (segments.empty() && !kept) return {};
   TRY(connection.execute("begin"));
-  if (const Status written = write_in_transaction(connection, segments, announce); !written) {
+  if (const Status written = write_in_transaction(connection, segments, kept, announce); !written) {
     // What went wrong first is what a person must read; a failing rollback ends with the session anyway.
     (void)connection.execute("rollback");
     return written;

@@ -24,6 +24,12 @@ struct MirroredSegment {
   std::string problem;
 };
 
+/// Files whose rows stay: those of one timeline from `first` to `last`, both included.
+struct MirroredSpan {
+  std::uint32_t timeline = 0;
+  std::string first, last;
+};
+
 /// What is there now, for people who ask.
 struct MirrorTable {
   bool present = false;
@@ -36,11 +42,12 @@ struct MirrorTable {
 using AnnounceXid = std::function<Status(std::uint64_t xid)>;
 
 /// Upserts the rows in one transaction; makes schema and table where they are missing. Rows that are the same
-/// already are not written again.
+/// already are not written again. With `kept`, rows of other segments than those go.
 ///
 /// `config` where the role may not create them, and `conflict` where somebody who is neither this role nor a
 /// superuser owns what has their name: a trigger of theirs would run with our rights.
 [[nodiscard]] Status mirror_segments(Connection& connection, const std::vector<MirroredSegment>& segments,
+                                     const std::optional<std::vector<MirroredSpan>>& kept,
                                      const AnnounceXid& announce);
 
 }  // namespace walback

@@ -124,7 +124,7 @@ OrRefused<ResolvedStop> stop_at_last_record(const WalPath& path, std::size_t par
         ErrorKind::internal,
         fmt::format("the catalog knows a record behind {} on timeline {} and no segment that holds it",
                     to_string(last.stop.lsn), path.parts[part].range.timeline.value),
-        "Delete the catalog and start `walback manage`: it is built again from the archive.");
+        "`walback reindex` builds the catalog again from WAL, base backups and journal.");
   ResolvedStop at{part, last.stop, last.end, *segment->first_record_lsn, {}, segment->name.number, {}};
   at.needs_wal_to = std::max(last.end, start_of(segment->name.number, size)) + 1;
   return at;

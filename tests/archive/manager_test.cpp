@@ -192,6 +192,17 @@ TEST_CASE("mirror: due only after a commit that is not its own") {
   lab.grow(wal, segment(1));
   lab.pass();
   CHECK(require(mirror.due(lab.catalog)));
+
+  // A removed row is a reason of its own, once.
+  require(lab.catalog.put_fact("mirror_seen", "1 " + to_string(wal.end_lsn())));
+  CHECK_FALSE(require(mirror.due(lab.catalog)));
+  auto other = *require(lab.catalog.segment(segment(1)));
+  other.name = {{7}, {1}};
+  require(lab.catalog.put_segment(other));
+  require(lab.catalog.remove_segment(other.name, other.epoch));
+  CHECK(require(mirror.due(lab.catalog)));
+  require(lab.catalog.put_fact("mirror_removals", "1"));
+  CHECK_FALSE(require(mirror.due(lab.catalog)));
 }
 
 TEST_CASE("mirror: it remembers its newest xids") {

@@ -5,6 +5,7 @@
 #include <future>
 #include <thread>
 
+#include "catalog/schema.h"
 #include "catalog_fixture.h"
 #include "support/temporary_directory.h"
 
@@ -58,16 +59,16 @@ TEST_CASE("catalog: a newer schema, another program's file and no file are refus
   TemporaryDirectory directory;
   const Path path = directory.path() / "catalog.sqlite";
   const std::string name = path.string();
-  const std::string rebuild =
-      "The catalog can be built again from the archive: delete " + name + " and start `walback manage`.";
+  const std::string newest = std::to_string(newest_schema());
   CHECK(Catalog::open_read_only(path).error() ==
         Error{ErrorKind::not_found, "the catalog " + name + " cannot be opened: unable to open database file",
-              "It is made by `walback manage`; its directory must exist and belong to the user that runs "
-              "walback."});
+              "`walback manage` makes it, and `walback reindex`, from WAL, base backups and journal; its "
+              "directory must exist and belong to the user that runs walback."});
   value(Catalog::open(path));
   run_sql(path, "PRAGMA user_version = 99");
-  const Error newer{ErrorKind::conflict, "the catalog " + name + " has schema 99, this walback knows up to 1",
-                    "A newer walback wrote it: use that one. " + rebuild};
+  const Error newer{
+      ErrorKind::conflict, "the catalog " + name + " has schema 99, this walback knows up to " + newest,
+      "A newer walback wrote it: use that one, or let `walback reindex` build a catalog for this one."};
   CHECK(Catalog::open(path).error() == newer);
   CHECK(Catalog::open_read_only(path).error() == newer);
 
@@ -84,8 +85,11 @@ TEST_CASE("catalog: a reader cannot migrate an older schema") {
   const Path path = directory.path() / "catalog.sqlite";
   run_sql(path, "PRAGMA journal_mode = WAL");
   CHECK(Catalog::open_read_only(path).error() ==
-        Error{ErrorKind::conflict, "the catalog " + path.string() + " has schema 0, this walback reads 1",
-              "Start this version's `walback manage`, which brings it up to date."});
+        Error{ErrorKind::conflict,
+              "the catalog " + path.string() + " has schema 0, this walback reads " +
+                  std::to_string(newest_schema()),
+              "Start this version's `walback manage`, or let `walback reindex` build another: both bring it "
+              "up to date."});
 }
 
 TEST_CASE("catalog: a damaged file is corrupt and says how to get another") {
@@ -94,8 +98,7 @@ TEST_CASE("catalog: a damaged file is corrupt and says how to get another") {
   value(real_file_system().write(path, "this was a catalog once, " + std::string(4096, 'x')));
   CHECK(Catalog::open(path).error() ==
         Error{ErrorKind::corrupt, "the catalog " + path.string() + " is damaged: file is not a database",
-              "The catalog can be built again from the archive: delete " + path.string() +
-                  " and start `walback manage`."});
+              "`walback reindex` builds the catalog again from WAL, base backups and journal."});
 }
 
 TEST_CASE("catalog: damaged ends are corrupt, naming the segment") {
