@@ -9,6 +9,8 @@
 
 #include "archive/intake.h"
 #include "archive/manage_status.h"
+#include "archive/synchronous_watch.h"
+#include "archive/wal_watch.h"
 #include "archive/primary_side.h"
 #include "archive/watermark.h"
 #include "catalog/archive.h"
@@ -42,7 +44,13 @@ class Manager {
   explicit Manager(const ManagerSetup& setup)
       : setup_(setup),
         archive_(setup.archive),
-        keeper_(setup.archive, setup.config.manage.watermark_interval) {
+        synchronous_{.conninfo = setup.config.primary.conninfo,
+                     .system_identifier = setup.archive.identity.system_identifier,
+                     .clock = setup.archive.clock,
+                     .log = setup.archive.log,
+                     .note = [this](const JournalEntry& entry) { note(entry); }},
+        keeper_(setup.archive, setup.config.manage.watermark_interval),
+        watch_(setup.archive) {
     status_.pid = getpid();
     status_.started_at = archive_.clock.now();
   }
@@ -50,6 +58,9 @@ class Manager {
   Status run(const std::stop_token& stop) {
     publish_status(true);
     const auto lock = TRY(take_intake_lock(stop));
+    // Before all that may wait: commits on the primary may be waiting, too.
+    const std::jthread synchronous(
+        [this](const std::stop_token& ended) { watch_synchronous_mode(synchronous_, ended); });
     open_watch();
     while (!stop.stop_requested()) {
       Status worked = work(stop);
@@ -195,8 +206,15 @@ class Manager {
   }
 
   void watch_directory(const Path& directory) {
+  void note(const JournalEntry& entry) {
+    const Status written = append_journal(archive_.files, archive_.layout.journal(), entry);
+    if (!written)
+      archive_.log.warn("archive", "journal_not_written", {{key::error, written.error().message}});
+  }
+
     if (!watched_.insert(directory).second) return;
     if (const Status added = watch_->add(directory); !added) {
+  const SynchronousWatchSetup synchronous_;
       watched_.erase(directory);
       archive_.log.warn("archive", "watch_failed", {{key::error, added.error().message}});
     }

@@ -38,13 +38,16 @@ StandbyView ask_standby(const Config::Standby& standby) {
                    .conninfo = standby.conninfo,
                    .problem = {},
                    .server = {},
-                   .found_slot = {}};
+                   .found_slot = {},
+                   .synchronous_names = {}};
   const auto ask = [&]() -> Status {
     Connection connection =
         TRY(Connection::open(standby.conninfo, {.connect_timeout = std::chrono::seconds{3},
                                                 .statement_timeout = std::chrono::seconds{5}}));
     view.server = TRY(server_identity(connection));
     view.found_slot = TRY(find_slot(connection, standby.slot));
+    view.synchronous_names =
+        TRY(server_settings(connection, {"synchronous_standby_names"}))["synchronous_standby_names"].value;
     return {};
   };
   if (const Status asked = ask(); !asked) view.problem = asked.error().message;
@@ -77,6 +80,10 @@ Result<std::vector<Finding>> look(const Context& context) {
   input.manager_runs = service_runs(archive.layout, "manage");
   input.programs = client_programs(config, input.server.major());
   if (auto mirror = mirror_table(connection)) input.mirror = *mirror;
+  if (auto synchronous = take_sync_report(connection, &archive)) input.synchronous = *synchronous;
+  // Our own sessions set it for themselves.
+  if (const auto commit = server_synchronous_commit(config.primary.conninfo))
+    input.settings["synchronous_commit"].value = *commit;
   for (const Config::Standby& standby : config.standbys) input.standbys.push_back(ask_standby(standby));
   if (const auto session = open_fresh_archive(context)) {
     for (const BackupRow& backup : TRY(session->catalog.backups())) {

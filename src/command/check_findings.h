@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "command/assurance.h"
+#include "command/sync_report.h"
 #include "config/config.h"
 #include "os/file_system.h"
 #include "pg/binaries.h"
@@ -39,6 +40,7 @@ struct StandbyView {
   std::string problem;
   ServerIdentity server;
   std::optional<ReplicationSlot> found_slot;
+  std::string synchronous_names;  ///< its own synchronous_standby_names, of use once it is promoted
 };
 
 /// What `walback check` asked for, as values.
@@ -57,7 +59,8 @@ struct CheckInput {
   std::uint64_t cluster_bytes = 0;
   std::optional<DiskSpace> archive_disk;
   std::vector<StandbyView> standbys;
-  std::optional<MirrorTable> mirror;  ///< nothing: could not be asked
+  std::optional<SyncReport> synchronous;  ///< nothing: could not be asked
+  std::optional<MirrorTable> mirror;      ///< nothing: could not be asked
   std::optional<Binaries> binaries;   ///< of the primary's major; nothing: not installed here
   std::vector<ClientProgram> programs;
   bool capturer_runs = false, manager_runs = false;

@@ -16,6 +16,7 @@ namespace walback {
 [[nodiscard]] CommandSpec plan_command();
 [[nodiscard]] CommandSpec restore_command_spec();
 [[nodiscard]] CommandSpec clusters_command();
+[[nodiscard]] CommandSpec sync_command();
 [[nodiscard]] CommandSpec verify_command();
 [[nodiscard]] CommandSpec drill_command();
 [[nodiscard]] CommandSpec load_command();

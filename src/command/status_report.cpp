@@ -98,6 +98,7 @@ Json to_json(const StatusReport& report) {
           {"last_restore", last_restore},
           {"last_proof", proof},
           {"disk_available_bytes", report.disk ? Json(report.disk->available_bytes) : Json(nullptr)}};
+          {"synchronous", report.synchronous ? to_json(*report.synchronous) : Json(nullptr)},
           {"assurance", to_json(report.assurance)},
 }
 
@@ -125,6 +126,12 @@ std::string render_text(const StatusReport& report, const std::string& zone, boo
     const auto lag = [&](const std::optional<Lsn>& lsn) {
       if (!report.primary_lsn || !lsn) return std::string("-");
       return render_bytes(*report.primary_lsn > *lsn ? *report.primary_lsn - *lsn : 0);
+  if (report.primary_answers)
+    text += fmt::format("  primary    {} on timeline {}{}\n", report.primary_host,
+                        report.primary_timeline.value,
+                        report.capture ? fmt::format(", captured into epoch {}", report.capture->epoch) : "");
+  if (report.synchronous && report.synchronous->state != SynchronousState::off)
+    text += "  " + headline(*report.synchronous) + "\n";
     };
     text += fmt::format("  receiver   {}: {}, {}, behind: write {}, flush {}, replay {}\n",
                         client.application_name, client.state, client.sync_state, lag(client.write_lsn),

@@ -7,6 +7,7 @@
 #include "capture/capture_status.h"
 #include "command/assurance.h"
 #include "command/session.h"
+#include "command/sync_report.h"
 #include "pg/server.h"
 #include "pg/slots.h"
 #include "restore/recoverable_window.h"
@@ -37,6 +38,7 @@ struct StatusReport {
   std::vector<ReplicationClient> clients;
 
   bool capturer_runs = false, manager_runs = false;
+  std::optional<SyncReport> synchronous;
   std::optional<CaptureStatus> capture;
   std::optional<ManageStatus> manage;
 

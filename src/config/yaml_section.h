@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "config/config.h"
+#include "config/duration.h"
 
 namespace walback {
 
@@ -63,10 +64,5 @@ class YamlSection {
   const EnvironmentLookup* environment_;
   std::vector<std::string> asked_;
 };
-
-/// "500ms", "1.5s" is none: whole numbers with ms, s, min or h.
-[[nodiscard]] std::optional<std::chrono::milliseconds> parse_duration(std::string_view text);
-/// In the largest unit that divides it.
-[[nodiscard]] std::string render_duration(std::chrono::milliseconds duration);
 
 }  // namespace walback

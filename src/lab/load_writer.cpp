@@ -141,7 +141,8 @@ Status LoadWriter::commit_one() {
     entry.state = LedgerState::in_doubt;
     entry.problem = connection_->notices().front().message;
   }
-  entry.durable = entry.state == LedgerState::acknowledged && inserted->waits && committed->waits;
+  entry.durable = entry.state == LedgerState::acknowledged && inserted->waits && committed->waits &&
+                  commits_wait(*connection_).value_or(false);
   failures_in_row_ = 0;
   return record(entry);
 }

@@ -146,6 +146,7 @@ TEST_CASE("command line: every reading command's JSON has its keys and types") {
                        {"capturer_runs", "bool"},
                        {"manager_runs", "bool"},
                        {"capture_state", "text"},
+                       {"synchronous", "object"},
                        {"slots", "array"},
                        {"replication", "array"},
                        {"gaps", "array"},
