@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <limits>
+#include <utility>
 
 #include "base/text.h"
 
@@ -31,8 +31,9 @@ class Members {
 
   template <class T>
   T number(std::string_view key) {
-    const auto found = member<std::uint64_t>(body_, key);
-    whole_ = whole_ && found && *found <= static_cast<std::uint64_t>(std::numeric_limits<T>::max());
+    // Signed as it was made or unsigned as it was read: none of them reaches 2^63.
+    const auto found = member<std::int64_t>(body_, key);
+    whole_ = whole_ && found && std::in_range<T>(*found);
     return whole_ ? static_cast<T>(*found) : T{};
   }
   Timestamp time(std::string_view key) { return {number<std::int64_t>(key)}; }
@@ -169,7 +170,7 @@ bool is_whole_verified_entry(const JournalEntry& entry) {
   if (entry.kind == "verified_backup") return verified_backup_of(entry).has_value();
   if (entry.kind == "verification") return verification_of(entry).has_value();
   if (entry.kind == "drill") return drill_of(entry).has_value();
-  if (entry.kind == "verify_all_begun") return member<std::uint64_t>(entry.body, "at_us").has_value();
+  if (entry.kind == "verify_all_begun") return member<std::int64_t>(entry.body, "at_us").has_value();
   return true;
 }
 
@@ -179,7 +180,7 @@ Status replay_verified_entry(Catalog& catalog, const JournalEntry& entry) {
   if (entry.kind == "verification") return catalog.put_fact(kLastVerificationFact, to_line(entry.body));
   if (entry.kind == "drill") return catalog.put_drill(TRY(drill_of(entry)));
   if (entry.kind == "verify_all_begun") {
-    const auto at_us = member<std::uint64_t>(entry.body, "at_us");
+    const auto at_us = member<std::int64_t>(entry.body, "at_us");
     if (!at_us) return incomplete(entry);
     return catalog.put_fact(kVerifiedFromFact, std::to_string(*at_us));
   }
