@@ -7,6 +7,7 @@
 #include "command/commands.h"
 #include "command/row_json.h"
 #include "command/session.h"
+#include "restore/release_cluster.h"
 
 namespace walback {
 namespace {
@@ -75,6 +76,12 @@ Status act(Context& context, ArchiveSession& session, const Options& options) {
   } else if (options.action == "stop") {
     TRY(stop_cluster(setup, row.directory));
     said = fmt::format("'{}' is stopped", row.name);
+  } else if (options.action == "release") {
+    TRY(release_cluster(*context.files, row.directory));
+    row.state = RestoreState::removed;
+    TRY(record_restore(*context.files, session.archive.layout, session.catalog, row));
+    said = fmt::format("'{}' is released: '{}' is PostgreSQL's alone now; it is not running", row.name,
+                       row.directory);
   } else {
     if (cluster_condition(*context.files, row.directory) != ClusterCondition::absent) {
       TRY(remove_cluster(setup, row.directory));
@@ -103,14 +110,15 @@ Status run_clusters(Context& context, const Options& options) {
 
 CommandSpec clusters_command() {
   return {.name = "clusters",
-          .summary = "the restored clusters: list, start, stop, promote, remove",
+          .summary = "the restored clusters: list, start, stop, promote, release, remove",
           .endings = {ErrorKind::config, ErrorKind::not_found, ErrorKind::conflict, ErrorKind::unavailable,
                       ErrorKind::mismatch},
           .declare = [](CLI::App& app) -> Run {
             auto options = std::make_shared<Options>();
-            app.add_option("action", options->action, "start, stop, promote (a paused one) or remove")
+            app.add_option("action", options->action,
+                           "start, stop, promote (a paused one), release (to be a primary), remove")
                 ->type_name("")
-                ->check(one_of({"start", "stop", "promote", "remove"}));
+                ->check(one_of({"start", "stop", "promote", "release", "remove"}));
             app.add_option("name", options->name, "of the cluster, as `walback clusters` shows it")
                 ->type_name("");
             return [options](Context& context) { return run_clusters(context, *options); };
