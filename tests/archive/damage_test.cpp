@@ -34,7 +34,7 @@ TEST_CASE("damage: inside a finished segment it is a problem, a gap, and one ERR
   CHECK(lab.gaps()[0].reason == row.problem);
   CHECK(lab.log.count("ERROR archive segment_unusable") == 1);
   CHECK(lab.log.count("ERROR archive gap_found") == 1);
-  CHECK(lab.log.contains("out_of_reach=\"every moment from "));
+  CHECK(lab.log.contains("impact=\"every moment from "));
 
   // The good copy is put back: what was cut off is read again, the next segment with it.
   require(lab.files.write(lab.path(segment(2)), good));
