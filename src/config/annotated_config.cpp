@@ -92,6 +92,9 @@ capture:
   # The pause before pg_receivewal is started again; it doubles from the first to the second.
   restart_min: {}
   restart_max: {}
+  # With less room than this in the archive's file system capturing pauses, until there is half as much again: what
+  # is held is kept whole, the slot keeps the rest on the primary. 0: three segments, at least 64 MB.
+  reserve_mb: {}
 
 manage:
   # The longest wait for news of the open segment, and how often everything is looked at for safety's sake.
@@ -108,7 +111,8 @@ manage:
       yaml_string(config.primary.conninfo), yaml_string(config.primary.slot), standbys_text(config),
       optional_path("bin", config.postgres.bin, "/usr/lib/postgresql/15/bin", "  "),
       config.capture.synchronous, render_duration(config.capture.restart_min),
-      render_duration(config.capture.restart_max), render_duration(config.manage.interval),
+      render_duration(config.capture.restart_max),
+      config.capture.reserve_mb, render_duration(config.manage.interval),
       render_duration(config.manage.scan_interval), render_duration(config.manage.watermark_interval),
       config.manage.mirror);
   text += restore_text(config.restore);

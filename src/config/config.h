@@ -29,6 +29,8 @@ struct Config {
     bool synchronous = true;
     std::chrono::milliseconds restart_min{500};  ///< back-off between two starts of pg_receivewal
     std::chrono::milliseconds restart_max{15'000};
+    /// Room on the archive's file system below which capturing pauses; 0: three segments, at least 64 MB.
+    unsigned reserve_mb = 0;
     bool operator==(const Capture&) const = default;
   };
   struct Manage {

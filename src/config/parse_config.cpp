@@ -17,6 +17,7 @@ using std::chrono::milliseconds;
 constexpr milliseconds kShortest{100};
 constexpr milliseconds kLongest{3'600'000};
 constexpr unsigned kMostJobs = 256;
+constexpr unsigned kMostReserveMb = 1U << 20;
 
 /// What a restored cluster's quarantine and exact stop depend on: walback sets these and nobody else.
 constexpr std::array<std::string_view, 22> kOwnSettings = {"archive_cleanup_command",
@@ -87,6 +88,7 @@ void read_capture(YamlSection section, Config::Capture& capture) {
   section.boolean("synchronous", capture.synchronous);
   section.duration("restart_min", capture.restart_min, kShortest, kLongest);
   section.duration("restart_max", capture.restart_max, kShortest, kLongest);
+  section.number("reserve_mb", capture.reserve_mb, 0, kMostReserveMb);
   if (capture.restart_max < capture.restart_min) {
     section.fault("restart_max",
                   fmt::format("is {}, expected no less than restart_min ({})",
