@@ -24,6 +24,7 @@ std::vector<Finding> check_findings(const CheckInput& input) {
   check_synchronous_mode(list);
   check_tablespaces(list);
   check_mirror(list);
+  check_gaps(list);
   check_services(list);
   check_backups(list);
   check_assurance(list);

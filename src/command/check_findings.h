@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "archive/capture_end.h"
+#include "archive/gap_impact.h"
 #include "command/assurance.h"
 #include "command/sync_report.h"
 #include "config/config.h"
@@ -39,6 +41,7 @@ struct StandbyView {
   std::string name, slot, conninfo;
   std::string problem;
   ServerIdentity server;
+  std::optional<Timestamp> started_at;
   std::optional<ReplicationSlot> found_slot;
   std::string synchronous_names;  ///< its own synchronous_standby_names, of use once it is promoted
 };
@@ -50,6 +53,7 @@ struct CheckInput {
   const Config& config;
   std::uint64_t archive_system_identifier = 0;
   ServerIdentity server;
+  std::optional<Timestamp> started_at;  ///< of the primary: two names may lead to it
   std::map<std::string, Setting> settings;
   RolePrivileges role;
   std::vector<ReplicationSlot> slots;
@@ -58,18 +62,23 @@ struct CheckInput {
   std::int64_t clock_difference_us = 0;  ///< the primary's minus ours
   std::uint64_t cluster_bytes = 0;
   std::optional<DiskSpace> archive_disk;
+  std::vector<Error> refused_hosts;  ///< of primary.conninfo: they take writes, and are not the primary
+  std::optional<Lsn> resume_lsn;     ///< where pg_receivewal would go on; nothing: no WAL yet
   std::vector<StandbyView> standbys;
   std::optional<SyncReport> synchronous;  ///< nothing: could not be asked
   std::optional<MirrorTable> mirror;      ///< nothing: could not be asked
-  std::optional<Binaries> binaries;   ///< of the primary's major; nothing: not installed here
+  std::optional<Binaries> binaries;       ///< of the primary's major; nothing: not installed here
   std::vector<ClientProgram> programs;
   bool capturer_runs = false, manager_runs = false;
   std::uint64_t backups = 0, usable_backups = 0;
+  std::optional<CaptureEnd> capture_end;  ///< nothing: no WAL is indexed
+  std::vector<GapImpact> gaps;
+  std::vector<std::string> tablespaces_backed_up;  ///< "<oid> <path>", in the newest usable base backup
+  Timestamp now;
+  std::optional<Assurance> assurance;  ///< nothing: the archive could not be asked
 };
 
 /// Is this primary protected? Pure; in the order in which a person would mend things.
-  Timestamp now;
-  std::optional<Assurance> assurance;  ///< nothing: the archive could not be asked
 [[nodiscard]] std::vector<Finding> check_findings(const CheckInput& input);
 
 }  // namespace walback

@@ -2,23 +2,31 @@
 
 #include "base/text.h"
 #include "command/checklist.h"
+#include "pg/standby_names.h"
 
 namespace walback {
 namespace {
 
-std::string drop_slot(const Checklist& list, const ReplicationSlot& slot) {
-  return list.psql({fmt::format("select pg_drop_replication_slot('{}')", slot.name)});
+std::string go_on_behind_gap(const Checklist& list) {
+  return list.walback("capture --accept-gap") + ", then " + list.walback("backup");
+}
+
+/// The pid of its walsender, which bears the name that every walback gives to its own.
+std::optional<int> other_walback(const Checklist& list, const ReplicationSlot& slot) {
+  for (const ReplicationClient& client : list.in.clients)
+    if (client.slot == slot.name && client.application_name == kReceiverName) return client.pid;
+  return std::nullopt;
 }
 
 void capture_slot(Checklist& list, const ReplicationSlot& slot) {
   const std::string subject = "slot " + slot.name;
   if (slot.wal_status == SlotWalStatus::lost) {
-    list.add(Severity::wrong, subject, "is lost: the primary removed WAL that it needed",
-             fmt::format("{}, then {}, then {}", drop_slot(list, slot), list.walback("init"),
-                         list.walback("backup")));
+    list.add(Severity::wrong, subject,
+             "is lost: the primary removed WAL that it needed; " + nothing_after(list.in.capture_end),
+             go_on_behind_gap(list));
   } else if (!slot.restart_lsn) {
-    list.add(Severity::wrong, subject, "reserves no WAL",
-             fmt::format("{}, then {}", drop_slot(list, slot), list.walback("init")));
+    list.add(Severity::wrong, subject, "reserves no WAL; " + nothing_after(list.in.capture_end),
+             go_on_behind_gap(list));
   } else if (!slot.active) {
     list.add(Severity::wrong, subject,
              fmt::format("is not active: nothing is captured, and it holds back {} on the primary",
@@ -38,6 +46,13 @@ void capture_slot(Checklist& list, const ReplicationSlot& slot) {
 void other_slot(Checklist& list, const ReplicationSlot& slot) {
   const std::string subject = "slot " + slot.name;
   if (slot.temporary) return;
+  if (const auto receiver = other_walback(list, slot)) {
+    list.add(
+        Severity::note, subject,
+        fmt::format("is another walback's, which streams from it (pid {} on the primary); it holds back {}",
+                    *receiver, render_bytes(slot.held_back_bytes)));
+    return;
+  }
   if (slot.wal_status == SlotWalStatus::lost) {
     list.add(Severity::note, subject, "is lost: whoever used it must begin anew",
              list.psql({fmt::format("select pg_drop_replication_slot('{}')", slot.name)}));
@@ -63,8 +78,13 @@ void check_slots(Checklist& list) {
     slot.name == name ? capture_slot(list, slot) : other_slot(list, slot);
   }
   if (found) return;
-  list.add(Severity::wrong, "slot " + name, "does not exist: WAL is recycled before it is captured",
-           list.walback("init") + ", then " + list.walback("backup"));
+  if (!list.in.capture_end) {
+    list.add(Severity::wrong, "slot " + name, "does not exist: WAL is recycled before it is captured",
+             list.walback("init") + ", then " + list.walback("backup"));
+  } else {
+    list.add(Severity::wrong, "slot " + name, "does not exist: " + nothing_after(list.in.capture_end),
+             go_on_behind_gap(list));
+  }
 }
 
 }  // namespace walback

@@ -31,6 +31,7 @@ void check_standbys(Checklist& list);
 void check_synchronous_mode(Checklist& list);
 void check_tablespaces(Checklist& list);
 void check_mirror(Checklist& list);
+void check_gaps(Checklist& list);
 void check_services(Checklist& list);
 void check_backups(Checklist& list);
 void check_assurance(Checklist& list);

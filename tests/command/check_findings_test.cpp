@@ -149,23 +149,30 @@ TEST_CASE("check: privileges of the role") {
 
 TEST_CASE("check: the capture slot") {
   World world;
-  const std::string drop =
-      "psql \"host=db1 user=walback\" -c \"select pg_drop_replication_slot('walback')\", then walback -c "
-      "/etc/walback/walback.yaml init";
-  SUBCASE("missing") {
+  world.input.capture_end = CaptureEnd{Lsn{0x5000000}, Timestamp{1'795'168'000'000'000}};
+  const std::string nothing_after =
+      "nothing after 0/5000000 is captured (the last commit before it: 2026-11-20T09:46:40.000000Z)|walback "
+      "-c "
+      "/etc/walback/walback.yaml capture --accept-gap, then walback -c /etc/walback/walback.yaml backup";
+  SUBCASE("missing, and nothing was captured yet") {
+    world.input.capture_end.reset();
     world.input.slots.clear();
     CHECK(world.faults() ==
           Lines{"wrong|slot walback|does not exist: WAL is recycled before it is captured|walback -c "
                 "/etc/walback/walback.yaml init, then walback -c /etc/walback/walback.yaml backup"});
   }
+  SUBCASE("vanished") {
+    world.input.slots.clear();
+    CHECK(world.faults() == Lines{"wrong|slot walback|does not exist: " + nothing_after});
+  }
   SUBCASE("lost") {
     world.input.slots[0].wal_status = SlotWalStatus::lost;
-    CHECK(world.faults() == Lines{"wrong|slot walback|is lost: the primary removed WAL that it needed|" +
-                                  drop + ", then walback -c /etc/walback/walback.yaml backup"});
+    CHECK(world.faults() ==
+          Lines{"wrong|slot walback|is lost: the primary removed WAL that it needed; " + nothing_after});
   }
   SUBCASE("reserves nothing") {
     world.input.slots[0].restart_lsn.reset();
-    CHECK(world.faults() == Lines{"wrong|slot walback|reserves no WAL|" + drop});
+    CHECK(world.faults() == Lines{"wrong|slot walback|reserves no WAL; " + nothing_after});
   }
   SUBCASE("not active") {
     world.input.slots[0].active = false;
@@ -197,6 +204,45 @@ TEST_CASE("check: other people's slots fill the same disk") {
             "for it)"});
 }
 
+TEST_CASE("check: another walback's slot is a note, and never to be dropped") {
+  World world;
+  world.input.slots.push_back(slot("other"));
+  world.input.slots[1].held_back_bytes = 3ULL << 20;
+  ReplicationClient client;
+  client.pid = 4711;
+  client.application_name = "walback_capture";
+  client.slot = "other";
+  world.input.clients = {client};
+  CHECK(world.faults() ==
+        Lines{"note|slot other|is another walback's, which streams from it (pid 4711 on the "
+              "primary); it holds back 3 MB|"});
+}
+
+TEST_CASE("check: a gap is wrong until a base backup lies behind it, then it is told since when") {
+  World world;
+  GapImpact impact;
+  impact.gap = {
+      TimelineId{1}, Lsn{0x5000000}, Lsn{0x6000148}, "missing: segment 000000010000000000000005", {}, false};
+  impact.cut_short = {"20261120T104207Z"};
+  const std::string lost =
+      "missing: segment 000000010000000000000005; every moment from 0/5000000 to 0/6000148 is out of reach; "
+      "base backup 20261120T104207Z reaches only up to 0/5000000; ";
+  world.input.gaps = {impact};
+  const std::string backup =
+      "protection is missing until a new base backup is finished|walback -c /etc/walback/walback.yaml backup";
+  CHECK(world.faults() == Lines{"wrong|gap on timeline 1|" + lost + backup});
+  world.input.gaps[0].gap.accepted = true;
+  CHECK(world.faults() == Lines{"wrong|accepted gap on timeline 1|" + lost + backup});
+  world.input.gaps[0].renewed_by = {"20261120T114207Z", Timestamp{1'795'168'000'000'000}};
+  const std::string since =
+      "protected again since 2026-11-20T09:46:40.000000Z, by base backup 20261120T114207Z|";
+  CHECK(world.faults() == Lines{"note|accepted gap on timeline 1|" + lost + since});
+  world.input.gaps[0].gap.accepted = false;
+  CHECK(world.faults() == Lines{"note|gap on timeline 1|" + lost + since +
+                                "put the segments back if they exist anywhere, else walback -c "
+                                "/etc/walback/walback.yaml capture --accept-gap"});
+}
+
 TEST_CASE("check: standbys of walback.yaml") {
   World world;
   StandbyView standby{.name = "b",
@@ -204,11 +250,31 @@ TEST_CASE("check: standbys of walback.yaml") {
                       .conninfo = "host=db2",
                       .problem = {},
                       .server = world.input.server,
-                      .found_slot = {}};
+                      .started_at = {},
+                      .found_slot = {},
+                      .synchronous_names = {}};
   standby.server.in_recovery = true;
-  SUBCASE("all well") {
+  standby.found_slot.emplace();
+  standby.found_slot->restart_lsn = Lsn{0x5000028};
+  standby.found_slot->wal_status = SlotWalStatus::reserved;
+  world.input.resume_lsn = Lsn{0x5000000};
+  SUBCASE("all well: whole segments are kept") {
     world.input.standbys = {standby};
     CHECK(world.faults() == Lines{});
+  }
+  SUBCASE("no slot") {
+    standby.found_slot.reset();
+    world.input.standbys = {standby};
+    CHECK(world.faults() ==
+          Lines{"wrong|standby b|has no slot 'walback': promoted now, it would not keep the "
+                "WAL that the archive needs|walback -c /etc/walback/walback.yaml init"});
+  }
+  SUBCASE("a slot that begins behind what is captured") {
+    standby.found_slot->restart_lsn = Lsn{0x6000028};
+    world.input.standbys = {standby};
+    CHECK(world.faults() ==
+          Lines{"wrong|standby b|its slot 'walback' keeps WAL from 0/6000028 on, the archive would ask for "
+                "0/5000000: promoted now, it would leave a gap|wait until the archive has come that far"});
   }
   SUBCASE("does not answer") {
     standby.problem = "connection refused";
@@ -228,16 +294,32 @@ TEST_CASE("check: standbys of walback.yaml") {
     world.input.standbys = {standby};
     CHECK(world.faults() == Lines{"wrong|standby b|is not a standby: it takes writes of its own|correct "
                                   "primary and standbys in walback.yaml"});
+    world.input.started_at = standby.started_at = Timestamp{42};
+    world.input.standbys = {standby};
+    CHECK(world.faults() == Lines{});  // it is the one that is followed
+  }
+  SUBCASE("a host that takes writes, and is not the primary") {
+    world.input.refused_hosts = {
+        {ErrorKind::conflict, "'db1:5432' takes writes on timeline 1, which 'db2:5432' left", ""}};
+    CHECK(
+        world.faults() ==
+        Lines{"wrong|primary.conninfo|'db1:5432' takes writes on timeline 1, which 'db2:5432' left|stop that "
+              "server, or make it a standby"});
   }
 }
 
-TEST_CASE("check: what base backups cannot hold") {
+TEST_CASE("check: tablespaces that no base backup holds yet") {
   World world;
-  world.input.tablespaces = {{16390, "fast", "/ssd/fast"}};
-  CHECK(world.faults() ==
-        Lines{"wrong|tablespace fast|lies in '/ssd/fast'; base backups of clusters with tablespaces are "
-              "refused|psql \"host=db1 user=walback\" -c \"alter table all in tablespace fast set tablespace "
-              "pg_default\" -c \"drop tablespace fast\" (in each database that uses it)"});
+  world.input.tablespaces = {{16390, "fast", "/ssd/fast"}, {16391, "inside", "pg_tblspc/16391"}};
+  const Lines noted{
+      "note|tablespace fast|created in '/ssd/fast' after the newest usable base backup: on a host "
+      "that has this path nothing behind its creation can be restored|walback -c "
+      "/etc/walback/walback.yaml backup"};
+  CHECK(world.faults() == noted);
+  world.input.tablespaces_backed_up = {"16390"};
+  CHECK(world.faults() == Lines{});
+  world.input.tablespaces_backed_up = {"1639 /x", "16390 /ssd/fast"};
+  CHECK(world.faults() == Lines{});
 }
 
 TEST_CASE("check: the mirror table") {
