@@ -8,6 +8,7 @@
 
 #include "archive/continuity.h"
 #include "archive/verified_memory.h"
+#include "archive/verify_names.h"
 #include "archive/verify_segment.h"
 #include "base/text.h"
 #include "catalog/archive.h"
@@ -39,9 +40,11 @@ class Verifier {
   Result<WalVerification> run() {
     begun_us_ = archive_.clock.monotonic_us();
     // Listed before the index is brought up to date: then a file without a row is news to nobody.
-    std::vector<EpochRows> epochs = TRY(list());
+    const std::vector<EpochFiles> listed = TRY(list());
     TRY(setup_.freshen());
-    TRY(read_histories());
+    TRY(read_histories(listed));
+    std::vector<EpochRows> epochs;
+    for (const EpochFiles& files : listed) epochs.push_back({files, {}});
     VerifiedMemory memory(archive_, catalog_, since_);
     TRY(memory.load());
     for (EpochRows& epoch : epochs) TRY(load_rows(epoch));
@@ -55,22 +58,12 @@ class Verifier {
   }
 
  private:
-  Result<std::vector<EpochRows>> list() {
+  Result<std::vector<EpochFiles>> list() {
     const EpochList epochs = TRY(list_epochs(archive_.files, archive_.layout));
-    for (const std::string& name : epochs.unknown)
-      find(Kind::unknown_name, archive_.layout.wal() / name, "no epoch has such a name");
-    std::vector<EpochRows> all;
-    for (const std::uint32_t number : epochs.numbers) {
-      all.push_back({TRY(list_epoch(archive_.files, archive_.layout, number, size_)), {}});
-      const Path directory = archive_.layout.epoch(number);
-      for (const std::string& name : all.back().files.unknown)
-        find(Kind::unknown_name, directory / name, "pg_receivewal does not write such a name");
-      for (const std::string& name : all.back().files.leftovers)
-        find(Kind::leftover, directory / name,
-             "lies beside its finished segment, which is the one that is used");
-      for (const TimelineId timeline : all.back().files.histories)
-        histories_on_disk_[timeline].push_back(directory / history_file_name(timeline));
-    }
+    std::vector<EpochFiles> all;
+    for (const std::uint32_t number : epochs.numbers)
+      all.push_back(TRY(list_epoch(archive_.files, archive_.layout, number, size_)));
+    add(look_at_names(archive_.layout, epochs.unknown, all));
     return all;
   }
 
@@ -81,30 +74,15 @@ class Verifier {
     });
   }
 
-  Status read_histories() {
-    for (const TimelineRow& row : TRY(catalog_.timelines())) {
+  Status read_histories(const std::vector<EpochFiles>& listed) {
+    const auto timelines = TRY(catalog_.timelines());
+    add(look_at_histories(archive_, timelines, listed));
+    for (const TimelineRow& row : timelines) {
       TimelineHistory history{row.timeline, {}};
       if (row.history_captured) {
-        TRY(check_history(row));
         if (auto parsed = parse_timeline_history(row.timeline, row.history)) history = std::move(*parsed);
       }
       histories_.insert_or_assign(row.timeline, std::move(history));
-    }
-    return {};
-  }
-
-  Status check_history(const TimelineRow& row) {
-    const auto files = histories_on_disk_.find(row.timeline);
-    const std::string name = history_file_name(row.timeline);
-    if (files == histories_on_disk_.end()) {
-      find(Kind::history, archive_.layout.wal() / name, "is in the catalog and in no epoch any more");
-      return {};
-    }
-    for (const Path& path : files->second) {
-      const auto text = archive_.files.read(path);
-      if (text && *text == row.history) continue;
-      find(Kind::history, path,
-           text ? "is not the one that was captured" : "cannot be read: " + text.error().message);
     }
     return {};
   }
@@ -278,6 +256,9 @@ class Verifier {
     });
   }
 
+  void add(std::vector<WalFinding> found) {
+    for (WalFinding& finding : found) result_.findings.push_back(std::move(finding));
+  }
   void find(Kind kind, const Path& subject, std::string text, std::optional<WalRange> lost = {}) {
     result_.findings.push_back({kind, subject.string(), std::move(text), lost});
   }
@@ -290,7 +271,6 @@ class Verifier {
   Progress& progress_;
   std::stop_token stop_;
   std::map<TimelineId, TimelineHistory> histories_{{TimelineId{1}, {TimelineId{1}, {}}}};
-  std::map<TimelineId, std::vector<Path>> histories_on_disk_;
   std::map<std::uint32_t, std::vector<std::optional<Timestamp>>> remembered_;  ///< by epoch, one a row
   std::int64_t begun_us_ = 0;
   std::uint64_t total_segments_ = 0, total_bytes_ = 0, done_segments_ = 0, done_bytes_ = 0;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/text.h"
+#include "os/crash_point.h"
 
 namespace walback {
 namespace {
@@ -191,6 +192,7 @@ namespace {
 
 Status record(FileSystem& files, const ArchiveLayout& layout, Catalog& catalog, const JournalEntry& entry) {
   TRY(append_journal(files, layout.journal(), entry));
+  crash_point("journal.appended");
   return replay_verified_entry(catalog, entry);
 }
 
