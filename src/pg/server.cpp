@@ -85,6 +85,15 @@ Result<Timestamp> server_clock(Connection& connection) {
   return rows.time(0, 0).value_or(Timestamp{});
 }
 
+Result<Timestamp> server_start_time(Connection& connection) {
+  const Rows rows = TRY(one_row(connection, "SELECT " + sql_time("pg_postmaster_start_time()")));
+  return rows.time(0, 0).value_or(Timestamp{});
+}
+
+Result<std::string> timeline_history_file(Connection& replication, TimelineId timeline) {
+  return TRY(one_row(replication, fmt::format("TIMELINE_HISTORY {}", timeline.value))).text(0, 1);
+}
+
 Result<std::map<std::string, Setting>> server_settings(Connection& connection,
                                                        const std::vector<std::string>& names) {
   const Rows rows =

@@ -36,6 +36,12 @@ struct WalPositions {
 /// clock_timestamp(): the server's clock, not ours.
 [[nodiscard]] Result<Timestamp> server_clock(Connection& connection);
 
+/// pg_postmaster_start_time(): the same server has the same one until it is restarted.
+[[nodiscard]] Result<Timestamp> server_start_time(Connection& connection);
+
+/// The text of the timeline's `.history` file. Of a replication connection, and not for timeline 1.
+[[nodiscard]] Result<std::string> timeline_history_file(Connection& replication, TimelineId timeline);
+
 /// As pg_settings shows it: the value is in `unit` ("" where it has none, else "kB", "8kB", "ms", "MB", …).
 struct Setting {
   std::string value, unit;
