@@ -152,7 +152,8 @@ class Drill {
     if (!exists(*context_.files, directory)) return {};
     if (cluster_condition(*context_.files, directory) != ClusterCondition::absent)
       return remove_cluster(clusters(), directory);
-    // Made, and not yet marked: it is empty, or it is not ours.
+    // Made, and not yet marked: it holds nothing but the mark that was being written, or it is not ours.
+    static_cast<void>(context_.files->remove(RestoredLayout{directory}.marker().string() + ".tmp"));
     return context_.files->remove(directory);
   }
   [[nodiscard]] ClusterSetup clusters() const {
