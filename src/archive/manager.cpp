@@ -4,14 +4,14 @@
 
 #include <algorithm>
 #include <optional>
-#include <set>
 #include <utility>
 
 #include "archive/intake.h"
 #include "archive/manage_status.h"
+#include "archive/primary_side.h"
+#include "archive/standby_slots.h"
 #include "archive/synchronous_watch.h"
 #include "archive/wal_watch.h"
-#include "archive/primary_side.h"
 #include "archive/watermark.h"
 #include "catalog/archive.h"
 #include "os/system.h"
@@ -24,6 +24,8 @@ constexpr std::chrono::milliseconds kPassPause{50};
 /// A wake that the newest segment does not explain (a new timeline, a new epoch) brings a whole scan, at most
 /// so often.
 constexpr std::chrono::milliseconds kUnexplainedScanPause{2'000};
+/// Somebody who empties a directory does it file by file.
+constexpr std::chrono::milliseconds kTamperedScanPause{300};
 /// A whole scan may take at most one part in so many of our time.
 constexpr std::int64_t kScanShare = 50;
 constexpr std::chrono::milliseconds kLockPoll{100};
@@ -57,11 +59,12 @@ class Manager {
 
   Status run(const std::stop_token& stop) {
     publish_status(true);
-    const auto lock = TRY(take_intake_lock(stop));
     // Before all that may wait: commits on the primary may be waiting, too.
     const std::jthread synchronous(
         [this](const std::stop_token& ended) { watch_synchronous_mode(synchronous_, ended); });
-    open_watch();
+    const auto lock = TRY(take_intake_lock(stop));
+    watch_.open();
+    const StandbySlots standby_slots(archive_, setup_.config);
     while (!stop.stop_requested()) {
       Status worked = work(stop);
       if (!worked && ends_us(worked.error())) return worked;
@@ -117,8 +120,9 @@ class Manager {
       const std::int64_t took_us = now_us() - begun_us;
       next_scan_us_ = now_us() + std::max(us(setup_.config.manage.scan_interval), took_us * kScanShare);
       unexplained_scan_us_ = now_us() + std::max(us(kUnexplainedScanPause), took_us * kScanShare);
-      watch_epochs();
-    } else if (woken_ && report.segments_read == 0) {
+      scanned_us_ = now_us();
+      watch_.follow_epochs();
+    } else if (news_ != WalNews::nothing && report.segments_read == 0) {
       next_scan_us_ = std::min(next_scan_us_, std::max(now_us(), unexplained_scan_us_));
     }
     status_.last_intake_at = archive_.clock.now();
@@ -175,7 +179,7 @@ class Manager {
   }
 
   void pause(const std::stop_token& stop, bool worked) {
-    woken_ = false;
+    news_ = WalNews::nothing;
     if (!worked) {
       sleep_for(stop, retry_);
       retry_ = std::min(retry_ * 2, kRetryMax);
@@ -183,41 +187,9 @@ class Manager {
     }
     sleep_for(stop, kPassPause);
     // A watermark is settled as soon as it is covered; WAL that covers it wakes us by itself.
-    woken_ = watch_ ? watch_->wait(stop, setup_.config.manage.interval)
-                    : (sleep_for(stop, setup_.config.manage.interval), false);
-  }
-
-  void open_watch() {
-    auto opened = DirectoryWatch::open();
-    if (opened) {
-      watch_ = std::move(*opened);
-      watch_directory(archive_.layout.wal());
-    } else {
-      archive_.log.warn("archive", "watch_failed",
-                        {{key::error, opened.error().message},
-                         {key::hint, "News is looked for every `manage: {interval}` instead."}});
-    }
-  }
-
-  void watch_epochs() {
-    const auto epochs = list_epochs(archive_.files, archive_.layout);
-    if (!epochs || !watch_) return;
-    for (const std::uint32_t epoch : epochs->numbers) watch_directory(archive_.layout.epoch(epoch));
-  }
-
-  void watch_directory(const Path& directory) {
-  void note(const JournalEntry& entry) {
-    const Status written = append_journal(archive_.files, archive_.layout.journal(), entry);
-    if (!written)
-      archive_.log.warn("archive", "journal_not_written", {{key::error, written.error().message}});
-  }
-
-    if (!watched_.insert(directory).second) return;
-    if (const Status added = watch_->add(directory); !added) {
-  const SynchronousWatchSetup synchronous_;
-      watched_.erase(directory);
-      archive_.log.warn("archive", "watch_failed", {{key::error, added.error().message}});
-    }
+    news_ = watch_.wait(stop, setup_.config.manage.interval);
+    if (news_ == WalNews::tampering)
+      next_scan_us_ = std::min(next_scan_us_, scanned_us_ + us(kTamperedScanPause));
   }
 
   /// Not at every pass: each costs two fsyncs. A full disk must not end the manager, so failures are shown by
@@ -236,19 +208,26 @@ class Manager {
     published_us_ = now_us();
   }
 
+  void note(const JournalEntry& entry) {
+    const Status written = append_journal(archive_.files, archive_.layout.journal(), entry);
+    if (!written)
+      archive_.log.warn("archive", "journal_not_written", {{key::error, written.error().message}});
+  }
+
   const ManagerSetup& setup_;
   ArchiveContext archive_;
+  const SynchronousWatchSetup synchronous_;
   std::optional<Catalog> catalog_;
   std::optional<Intake> intake_;
   std::optional<PrimarySide> primary_;
   WatermarkKeeper keeper_;
-  std::unique_ptr<DirectoryWatch> watch_;
-  std::set<Path> watched_;
+  WalWatch watch_;
   std::string watermark_error_;
   ManageStatus status_, published_;
-  std::int64_t published_us_ = 0, next_scan_us_ = 0, unexplained_scan_us_ = 0, rebuild_again_us_ = 0;
+  std::int64_t published_us_ = 0, next_scan_us_ = 0, unexplained_scan_us_ = 0, scanned_us_ = 0,
+               rebuild_again_us_ = 0;
   std::chrono::milliseconds retry_ = kRetryMin;
-  bool woken_ = false;
+  WalNews news_ = WalNews::nothing;
 };
 
 /// Whoever only asks whether a manager runs takes its lock for a moment: that is no other manager.

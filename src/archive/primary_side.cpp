@@ -5,7 +5,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "archive/known_cluster.h"
+#include "catalog/held_wal.h"
 #include "os/system.h"
+#include "pg/find_primary.h"
 #include "pg/server.h"
 
 namespace walback {
@@ -43,7 +46,7 @@ Result<ServerIdentity> identity_of_our_primary(Connection& connection, const Arc
 PrimarySide::PrimarySide(const ArchiveContext& archive, const Config& config)
     : archive_(archive),
       config_(config),
-      mirror_(archive),
+      mirror_(archive, config.primary.slot),
       thread_([this](const std::stop_token& stop) { run(stop); }) {}
 
 PrimarySide::~PrimarySide() = default;
@@ -86,6 +89,7 @@ Status PrimarySide::round(const std::stop_token& stop) {
     wanted = wanted_;
   }
   if (wanted && now_us >= next_watermark_us_) {
+    if (connection_ && TRY(was_left_behind())) connection_.reset();
     if (!connection_) TRY(connect());
     TRY(watermark_round(stop));
     next_watermark_us_ = archive_.clock.monotonic_us() + us(config_.manage.watermark_interval);
@@ -101,10 +105,17 @@ Status PrimarySide::round(const std::stop_token& stop) {
 }
 
 Status PrimarySide::connect() {
-  Connection connection = TRY(Connection::open(config_.primary.conninfo, options_for(false)));
+  Connection connection =
+      TRY(open_primary(config_.primary.conninfo, TRY(known_cluster(archive_)), options_for(false)));
   timeline_ = TRY(identity_of_our_primary(connection, archive_.identity)).timeline;
   connection_ = std::move(connection);
   return {};
+}
+
+/// The archive has gone on to a newer timeline than the session's server writes: it is an old primary.
+Result<bool> PrimarySide::was_left_behind() const {
+  const auto resume = TRY(newest_resume_point(archive_.files, archive_.layout));
+  return resume && resume->timeline > timeline_;
 }
 
 Status PrimarySide::watermark_round(const std::stop_token& stop) {
@@ -124,9 +135,10 @@ Status PrimarySide::watermark_round(const std::stop_token& stop) {
 Status PrimarySide::mirror_round() {
   if (!catalog_) catalog_ = TRY(Catalog::open(archive_.catalog_path));
   if (!TRY(mirror_.due(*catalog_))) return {};
-  Connection connection = TRY(Connection::open(config_.primary.conninfo, options_for(true)));
+  Connection connection =
+      TRY(open_primary(config_.primary.conninfo, TRY(known_cluster(archive_)), options_for(true)));
   TRY(identity_of_our_primary(connection, archive_.identity));
-  TRY(mirror_.write(*catalog_, connection));
+  if (TRY(mirror_.still_due(*catalog_, connection))) TRY(mirror_.write(*catalog_, connection));
   const std::lock_guard lock(mutex_);
   mirror_error_.clear();
   return {};

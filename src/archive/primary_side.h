@@ -38,6 +38,7 @@ class PrimarySide {
   void run(const std::stop_token& stop);
   [[nodiscard]] Status round(const std::stop_token& stop);
   [[nodiscard]] Status connect();
+  [[nodiscard]] Result<bool> was_left_behind() const;
   [[nodiscard]] Status watermark_round(const std::stop_token& stop);
   [[nodiscard]] Status mirror_round();
   void fail_with(const std::string& what, const Error& error);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "os/system.h"
+#include "pg/find_primary.h"
 #include "pg/server.h"
 #include "pg/standby_names.h"
 

@@ -50,6 +50,8 @@ std::string to_text(const CaptureStatus& status) {
   json["receivewal_pid"] = status.receivewal_pid ? Json(*status.receivewal_pid) : Json(nullptr);
   json["slot"] = status.slot;
   json["epoch"] = status.epoch;
+  json["host"] = status.host.empty() ? Json(nullptr) : Json(status.host);
+  json["timeline"] = status.timeline == 0 ? Json(nullptr) : Json(status.timeline);
   json["system_identifier"] = std::to_string(status.system_identifier);
   json["synchronous"] = status.synchronous;
   json["held_lsn"] = json_of(status.held_lsn);
@@ -101,6 +103,8 @@ Result<CaptureStatus> parse_capture_status(const std::string& text, const std::s
   status.updated_at = *updated;
   status.slot = member<std::string>(json, "slot").value_or("");
   status.epoch = static_cast<std::uint32_t>(member<std::int64_t>(json, "epoch").value_or(1));
+  status.host = member<std::string>(json, "host").value_or("");
+  status.timeline = static_cast<std::uint32_t>(member<std::int64_t>(json, "timeline").value_or(0));
   status.synchronous = member<bool>(json, "synchronous").value_or(true);
   status.held_lsn = lsn_member(json, "held_lsn");
   status.durable_lsn = lsn_member(json, "durable_lsn");

@@ -27,6 +27,8 @@ struct CaptureStatus {
   Timestamp started_at, updated_at;
   std::string slot;
   std::uint32_t epoch = 1;
+  std::string host;            ///< that is followed: "db1:5432"; empty: none yet
+  std::uint32_t timeline = 0;  ///< that it writes; 0: not seen yet
   std::uint64_t system_identifier = 0;
   bool synchronous = true;
   /// Reported by the primary for our slot (write_lsn, flush_lsn). Nothing until it was seen: never a guess.

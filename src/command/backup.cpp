@@ -1,10 +1,12 @@
 #include "archive/freshness.h"
+#include "archive/known_cluster.h"
 #include "backup/base_backup.h"
 #include "backup/usable.h"
 #include "base/text.h"
 #include "command/commands.h"
 #include "command/row_json.h"
 #include "command/session.h"
+#include "pg/find_primary.h"
 
 #include <fmt/format.h>
 
@@ -13,25 +15,30 @@ namespace {
 
 constexpr std::chrono::milliseconds kUsableBound{120'000};
 
-Result<Binaries> binaries_of_primary(const Config& config) {
-  Connection connection = TRY(Connection::open(config.primary.conninfo));
+Result<Binaries> binaries_of_primary(const Config& config, const std::string& primary) {
+  Connection connection = TRY(Connection::open(primary));
   return find_binaries(config.postgres.bin, connection.server_version_num() / 10000);
 }
 
 Status run_backup(Context& context, bool spread) {
   ArchiveSession session = TRY(open_fresh_archive(context));
+  const auto primary =
+      TRY(find_primary(session.config.primary.conninfo, TRY(known_cluster(session.archive))));
+  for (const Error& refused : primary.refused)
+    context.log->warn("backup", "host_refused", {{key::error, refused.message}, {key::hint, refused.hint}});
   const auto progress = context.progress();
-  const BackupRow backup = TRY(take_base_backup({.archive = session.archive.layout,
-                                                 .conninfo = session.config.primary.conninfo,
-                                                 .slot = session.config.primary.slot,
-                                                 .binaries = TRY(binaries_of_primary(session.config)),
-                                                 .spread = spread,
-                                                 .files = *context.files,
-                                                 .processes = *context.processes,
-                                                 .clock = *context.clock,
-                                                 .log = *context.log,
-                                                 .catalog = session.catalog},
-                                                *progress, context.stop));
+  const BackupRow backup =
+      TRY(take_base_backup({.archive = session.archive.layout,
+                            .conninfo = primary.host.conninfo,
+                            .slot = session.config.primary.slot,
+                            .binaries = TRY(binaries_of_primary(session.config, primary.host.conninfo)),
+                            .spread = spread,
+                            .files = *context.files,
+                            .processes = *context.processes,
+                            .clock = *context.clock,
+                            .log = *context.log,
+                            .catalog = session.catalog},
+                           *progress, context.stop));
   const auto reached = [&]() -> Result<Lsn> {
     // Where no manager runs, this is what takes the WAL in.
     TRY(bring_index_up_to_date(session.archive, backups_on_disk(session.archive), context.stop));

@@ -1,9 +1,12 @@
 #include <fmt/format.h>
 
+#include "archive/known_cluster.h"
 #include "backup/usable.h"
+#include "catalog/held_wal.h"
 #include "command/check_findings.h"
 #include "command/commands.h"
 #include "command/status_report.h"
+#include "pg/find_primary.h"
 
 namespace walback {
 namespace {
@@ -38,6 +41,7 @@ StandbyView ask_standby(const Config::Standby& standby) {
                    .conninfo = standby.conninfo,
                    .problem = {},
                    .server = {},
+                   .started_at = {},
                    .found_slot = {},
                    .synchronous_names = {}};
   const auto ask = [&]() -> Status {
@@ -45,6 +49,7 @@ StandbyView ask_standby(const Config::Standby& standby) {
         TRY(Connection::open(standby.conninfo, {.connect_timeout = std::chrono::seconds{3},
                                                 .statement_timeout = std::chrono::seconds{5}}));
     view.server = TRY(server_identity(connection));
+    view.started_at = TRY(server_start_time(connection));
     view.found_slot = TRY(find_slot(connection, standby.slot));
     view.synchronous_names =
         TRY(server_settings(connection, {"synchronous_standby_names"}))["synchronous_standby_names"].value;
@@ -57,10 +62,21 @@ StandbyView ask_standby(const Config::Standby& standby) {
 Result<std::vector<Finding>> look(const Context& context) {
   const Config config = TRY(context.config());
   const ArchiveContext archive = TRY(open_configured_archive(context, config));
-  Connection connection = TRY(Connection::open(config.primary.conninfo));
   CheckInput input(config);
+  const auto primary = find_primary(config.primary.conninfo, TRY(known_cluster(archive)));
+  // Where none is found, the findings say what is wrong with the one that answers.
+  const std::string conninfo = primary ? primary->host.conninfo : config.primary.conninfo;
+  if (primary) {
+    input.refused_hosts = primary->refused;
+  } else if (primary.error().kind == ErrorKind::conflict) {
+    input.refused_hosts = {primary.error()};
+  }
+  Connection connection = TRY(Connection::open(conninfo));
+  if (const auto resume = TRY(newest_resume_point(archive.files, archive.layout)))
+    input.resume_lsn = resume->lsn;
   input.archive_system_identifier = archive.identity.system_identifier;
   input.server = TRY(server_identity(connection));
+  input.started_at = TRY(server_start_time(connection));
   input.settings = TRY(server_settings(connection, settings_to_check()));
   input.role = TRY(role_privileges(connection));
   input.slots = TRY(list_slots(connection));
@@ -82,19 +98,23 @@ Result<std::vector<Finding>> look(const Context& context) {
   if (auto mirror = mirror_table(connection)) input.mirror = *mirror;
   if (auto synchronous = take_sync_report(connection, &archive)) input.synchronous = *synchronous;
   // Our own sessions set it for themselves.
-  if (const auto commit = server_synchronous_commit(config.primary.conninfo))
+  if (const auto commit = server_synchronous_commit(conninfo))
     input.settings["synchronous_commit"].value = *commit;
   for (const Config::Standby& standby : config.standbys) input.standbys.push_back(ask_standby(standby));
+  input.now = context.clock->now();
   if (const auto session = open_fresh_archive(context)) {
+    input.assurance = TRY(take_assurance(session->catalog));
+    input.capture_end = TRY(capture_end(session->catalog));
+    input.gaps = TRY(gap_impacts(session->catalog));
     for (const BackupRow& backup : TRY(session->catalog.backups())) {
       ++input.backups;
-      if (TRY(is_usable(session->catalog, backup, archive.identity.segment_size))) ++input.usable_backups;
+      if (!TRY(is_usable(session->catalog, backup, archive.identity.segment_size))) continue;
+      ++input.usable_backups;
+      input.tablespaces_backed_up = backup.tablespaces;
     }
   }
   return check_findings(input);
-  input.now = context.clock->now();
 }
-    input.assurance = TRY(take_assurance(session->catalog));
 
 Status run_check(Context& context) {
   const std::vector<Finding> findings = TRY(look(context));

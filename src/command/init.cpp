@@ -5,14 +5,17 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "archive/standby_slots.h"
 #include "base/text.h"
 #include "catalog/archive.h"
+#include "catalog/held_wal.h"
 #include "catalog/journal.h"
 #include "command/commands.h"
 #include "command/session.h"
 #include "config/config.h"
 #include "os/system.h"
 #include "pg/connection.h"
+#include "pg/find_primary.h"
 #include "pg/server.h"
 #include "pg/slots.h"
 
@@ -134,27 +137,96 @@ Result<Slot> make_slot(Connection& connection, const std::string& name) {
   return Slot{true, TRY(create_slot(connection, name))};
 }
 
+/// Another cluster's server among them is refused before anything is made.
+Status refuse_foreign_standbys(const std::vector<StandbySlot>& standbys, const ServerIdentity& primary) {
+  std::vector<HostConninfo> hosts;
+  for (const StandbySlot& standby : standbys) hosts.push_back({standby.conninfo, standby.name});
+  for (const HostSight& sight : look_at_hosts(hosts, {})) {
+    if (!sight.seen || sight.seen->system_identifier == primary.system_identifier) continue;
+    return fail(ErrorKind::foreign_system,
+                fmt::format("standby '{}' carries system identifier {}, the primary {}", sight.host.name,
+                            sight.seen->system_identifier, primary.system_identifier),
+                "Name a standby of this primary.");
+  }
+  return {};
+}
+
+/// The same on each standby, for the day that it is the primary. One that is not reached is said and not
+/// waited for: its slot is made by the next `walback init`, and until then `walback check` names it.
+struct StandbyResult {
+  StandbySlot standby;
+  std::optional<Slot> slot;
+  std::string left_out;  ///< why it has none
+};
+Result<StandbyResult> make_standby_slot(const StandbySlot& standby) {
+  StandbyResult result{standby, {}, {}};
+  auto connection = Connection::open(standby.conninfo);
+  if (!connection) {
+    result.left_out = connection.error().message;
+    return result;
+  }
+  if (TRY(server_identity(*connection)).in_recovery) {
+    result.slot = TRY(make_slot(*connection, standby.slot));
+  } else {
+    result.left_out = "it is not in recovery";
+  }
+  return result;
+}
+
+std::string text_of(const StandbyResult& result) {
+  if (!result.slot)
+    return fmt::format("standby '{}' has no slot from here: {}\n", result.standby.name, result.left_out);
+  return fmt::format("standby '{}': slot '{}' {}, WAL kept from {}\n", result.standby.name,
+                     result.standby.slot, result.slot->created ? "created" : "exists",
+                     to_string(result.slot->kept_from));
+}
+
+Json json_of(const StandbyResult& result) {
+  return {{"name", result.standby.name},
+          {"slot", result.standby.slot},
+          {"slot_created", result.slot && result.slot->created},
+          {"wal_kept_from_lsn", result.slot ? Json(to_string(result.slot->kept_from)) : Json(nullptr)},
+          {"problem", result.left_out.empty() ? Json(nullptr) : Json(result.left_out)}};
+}
+
+/// What an archive that is there already says of its cluster.
+Result<KnownCluster> cluster_of(FileSystem& files, const ArchiveLayout& layout) {
+  const auto identity = read_archive_identity(files, layout);
+  if (!identity) return KnownCluster{};
+  return KnownCluster{identity->system_identifier, TRY(newest_history(files, layout))};
+}
+
 Status run_init(Context& context, const Options& options) {
   if (!options.conninfo.empty()) TRY(check_conninfo(options.conninfo, "--conninfo"));
   const Wanted wanted = TRY(wanted_config(context, options));
   const Config& config = wanted.config;
-  Connection connection = TRY(Connection::open(config.primary.conninfo));
-  const ServerIdentity server = TRY(server_identity(connection));
-  if (server.in_recovery) {
-    return fail(ErrorKind::conflict, "the server behind primary.conninfo is a standby, expected a primary",
-                "Name the primary; a standby goes into --standby.");
-  }
   const ArchiveLayout layout{config.archive};
+  const PrimaryChoice primary =
+      TRY(find_primary(config.primary.conninfo, TRY(cluster_of(*context.files, layout))));
+  Connection connection = TRY(Connection::open(primary.host.conninfo));
+  const ServerIdentity server = TRY(server_identity(connection));
+  std::vector<StandbySlot> standby_list = TRY(standby_slots_of(config));
+  std::erase_if(standby_list,
+                [&](const StandbySlot& standby) { return standby.conninfo == primary.host.conninfo; });
+  TRY(refuse_foreign_standbys(standby_list, server));
   const ArchiveIdentity identity{server.system_identifier, server.segment_size};
   const bool fresh = !exists(*context.files, layout.identity());
   TRY(create_archive(*context.files, layout, identity));
   if (fresh)
     TRY(append_journal(*context.files, layout.journal(), journal_entry(context.clock->now(), identity)));
   const Slot slot = TRY(make_slot(connection, config.primary.slot));
+  std::vector<StandbyResult> standbys;
+  for (const StandbySlot& standby : standby_list) standbys.push_back(TRY(make_standby_slot(standby)));
   if (wanted.write) TRY(publish(*context.files, wanted.file, annotated_config(config)));
 
   const std::string archive = fmt::format("archive '{}' {} system {}", config.archive.string(),
                                           fresh ? "made for" : "belongs to", server.system_identifier);
+  Json standby_slots = Json::array();
+  std::string standby_text;
+  for (const StandbyResult& standby : standbys) {
+    standby_slots.push_back(json_of(standby));
+    standby_text += text_of(standby);
+  }
   context.answer(
       {{"archive", config.archive.string()},
        {"archive_created", fresh},
@@ -162,13 +234,14 @@ Status run_init(Context& context, const Options& options) {
        {"slot", config.primary.slot},
        {"slot_created", slot.created},
        {"wal_kept_from_lsn", to_string(slot.kept_from)},
+       {"standbys", standby_slots},
        {"config", wanted.file.string()},
        {"config_written", wanted.write}},
-      fmt::format("{}\nslot '{}' {}, WAL kept from {}\nconfiguration '{}' {}\n"
+      fmt::format("{}\nslot '{}' {}, WAL kept from {}\n{}configuration '{}' {}\n"
                   "next: walback -c {} run   (then: walback -c {} backup)\n",
                   archive, config.primary.slot, slot.created ? "created" : "exists",
-                  to_string(slot.kept_from), wanted.file.string(), wanted.write ? "written" : "kept as it is",
-                  wanted.file.string(), wanted.file.string()));
+                  to_string(slot.kept_from), standby_text, wanted.file.string(),
+                  wanted.write ? "written" : "kept as it is", wanted.file.string(), wanted.file.string()));
   return {};
 }
 

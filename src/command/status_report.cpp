@@ -86,9 +86,19 @@ Json to_json(const StatusReport& report) {
           {"loss_if_both_die_bytes", number_or_null(report.durable_loss_bytes)},
           {"primary_answers", report.primary_answers},
           {"primary_lsn", lsn_or_null(report.primary_lsn)},
+          {"primary_host", report.primary_host.empty() ? Json(nullptr) : Json(report.primary_host)},
+          {"timeline",
+           report.primary_timeline.value == 0 ? Json(nullptr) : Json(report.primary_timeline.value)},
+          {"captured_host",
+           !report.capture || report.capture->host.empty() ? Json(nullptr) : Json(report.capture->host)},
+          {"captured_timeline", !report.capture || report.capture->timeline == 0
+                                    ? Json(nullptr)
+                                    : Json(report.capture->timeline)},
+          {"epoch", report.capture ? Json(report.capture->epoch) : Json(nullptr)},
           {"capturer_runs", report.capturer_runs},
           {"manager_runs", report.manager_runs},
           {"capture_state", report.capture ? Json(name_of(report.capture->state)) : Json(nullptr)},
+          {"synchronous", report.synchronous ? to_json(*report.synchronous) : Json(nullptr)},
           {"slots", slots},
           {"replication", clients},
           {"gaps", gaps},
@@ -97,9 +107,8 @@ Json to_json(const StatusReport& report) {
            report.latest_usable_backup.empty() ? Json(nullptr) : Json(report.latest_usable_backup)},
           {"last_restore", last_restore},
           {"last_proof", proof},
-          {"disk_available_bytes", report.disk ? Json(report.disk->available_bytes) : Json(nullptr)}};
-          {"synchronous", report.synchronous ? to_json(*report.synchronous) : Json(nullptr)},
           {"assurance", to_json(report.assurance)},
+          {"disk_available_bytes", report.disk ? Json(report.disk->available_bytes) : Json(nullptr)}};
 }
 
 std::string render_text(const StatusReport& report, const std::string& zone, bool verbose) {
@@ -117,6 +126,12 @@ std::string render_text(const StatusReport& report, const std::string& zone, boo
       report.capturer_runs ? (report.capture ? name_of(report.capture->state) : "running") : "NOT running",
       report.manager_runs ? (report.manage ? name_of(report.manage->state) : "running") : "NOT running",
       report.primary_answers ? "answers" : "does NOT answer");
+  if (report.primary_answers)
+    text += fmt::format("  primary    {} on timeline {}{}\n", report.primary_host,
+                        report.primary_timeline.value,
+                        report.capture ? fmt::format(", captured into epoch {}", report.capture->epoch) : "");
+  if (report.synchronous && report.synchronous->state != SynchronousState::off)
+    text += "  " + headline(*report.synchronous) + "\n";
   for (const ReplicationSlot& slot : report.slots) {
     text += fmt::format("  slot       {}: {}, {}, holds back {}\n", slot.name,
                         slot.active ? "active" : "NOT active", name_of(slot.wal_status),
@@ -126,12 +141,6 @@ std::string render_text(const StatusReport& report, const std::string& zone, boo
     const auto lag = [&](const std::optional<Lsn>& lsn) {
       if (!report.primary_lsn || !lsn) return std::string("-");
       return render_bytes(*report.primary_lsn > *lsn ? *report.primary_lsn - *lsn : 0);
-  if (report.primary_answers)
-    text += fmt::format("  primary    {} on timeline {}{}\n", report.primary_host,
-                        report.primary_timeline.value,
-                        report.capture ? fmt::format(", captured into epoch {}", report.capture->epoch) : "");
-  if (report.synchronous && report.synchronous->state != SynchronousState::off)
-    text += "  " + headline(*report.synchronous) + "\n";
     };
     text += fmt::format("  receiver   {}: {}, {}, behind: write {}, flush {}, replay {}\n",
                         client.application_name, client.state, client.sync_state, lag(client.write_lsn),
@@ -161,10 +170,10 @@ std::string render_text(const StatusReport& report, const std::string& zone, boo
   } else {
     text += "  proof      none: nothing was restored yet\n";
   }
+  text += render_text(report.assurance, report.taken_at);
   if (report.disk) text += fmt::format("  disk       {} free\n", render_bytes(report.disk->available_bytes));
   if (verbose && report.capture) {
     text += fmt::format(
-  text += render_text(report.assurance, report.taken_at);
         "  capturer   pid {}, held {}, durable {}, {} restarts{}\n", report.capture->pid,
         report.capture->held_lsn ? to_string(*report.capture->held_lsn) : "-",
         report.capture->durable_lsn ? to_string(*report.capture->durable_lsn) : "-", report.capture->restarts,

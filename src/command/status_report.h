@@ -33,12 +33,14 @@ struct StatusReport {
   std::string archive;
 
   bool primary_answers = false;
+  std::string primary_host;     ///< that is followed; empty: none was found
+  TimelineId primary_timeline;
   std::optional<Lsn> primary_lsn;  ///< flushed there now
   std::vector<ReplicationSlot> slots;
   std::vector<ReplicationClient> clients;
+  std::optional<SyncReport> synchronous;
 
   bool capturer_runs = false, manager_runs = false;
-  std::optional<SyncReport> synchronous;
   std::optional<CaptureStatus> capture;
   std::optional<ManageStatus> manage;
 
@@ -53,9 +55,9 @@ struct StatusReport {
   std::optional<RestoreRow> last_restore;
   std::optional<LastProof> proof;
   std::optional<DiskSpace> disk;
+  Assurance assurance;
 
   std::vector<std::string> problems;  ///< what somebody should look at; empty: all is well
-  Assurance assurance;
 };
 
 /// Somebody holds the role's lock ("capture", "manage").

@@ -3,11 +3,15 @@
 #include <algorithm>
 #include <thread>
 
+#include "archive/capture_end.h"
 #include "archive/freshness.h"
+#include "archive/gap_impact.h"
+#include "archive/known_cluster.h"
 #include "backup/usable.h"
 #include "base/text.h"
 #include "command/status_report.h"
 #include "os/system.h"
+#include "pg/find_primary.h"
 
 namespace walback {
 namespace {
@@ -26,22 +30,26 @@ std::optional<std::uint64_t> loss(const std::optional<Lsn>& primary, const std::
   return *primary > *here ? *primary - *here : 0;
 }
 
-void look_at_primary_now(const Config& config, StatusReport& report) {
+void look_at_primary_now(const Config& config, const ArchiveContext& archive, StatusReport& report) {
   const auto ask = [&]() -> Status {
-    Connection connection =
-        TRY(Connection::open(config.primary.conninfo,
-                             {.connect_timeout = kConnectPatience, .statement_timeout = kStatementPatience}));
-    const ServerIdentity server = TRY(server_identity(connection));
-    if (server.system_identifier != report.identity.system_identifier) {
-      return fail(ErrorKind::foreign_system,
-                  fmt::format("the server behind primary.conninfo is system {}, the archive's is {}",
-                              server.system_identifier, report.identity.system_identifier));
-    }
+    const ConnectionOptions options{.connect_timeout = kConnectPatience,
+                                    .statement_timeout = kStatementPatience};
+    const PrimaryChoice primary =
+        TRY(find_primary(config.primary.conninfo, TRY(known_cluster(archive)), options));
+    for (const Error& refused : primary.refused) report.problems.push_back("primary: " + refused.message);
+    Connection connection = TRY(Connection::open(primary.host.conninfo, options));
+    report.primary_host = primary.host.name;
+    report.primary_timeline = primary.server.history.timeline;
     // The clients first: what they hold is then compared with a newer position, never with an older one.
     report.clients = TRY(replication_clients(connection));
     report.slots = TRY(list_slots(connection));
     report.primary_lsn = TRY(wal_positions(connection)).flush;
     report.primary_answers = true;
+    if (auto synchronous = take_sync_report(connection, &archive)) {
+      report.synchronous = std::move(*synchronous);
+      for (const SyncProblem& problem : sync_problems(*report.synchronous))
+        if (problem.serious) report.problems.push_back("synchronous mode: " + problem.text);
+    }
     return {};
   };
   if (const Status asked = ask(); !asked) report.problems.push_back("primary: " + asked.error().message);
@@ -56,6 +64,8 @@ void look_at_services(const Context& context, const ArchiveContext& archive, Sta
   if (const auto text = context.files->read(archive.layout.manage_status())) {
     if (auto manage = parse_manage_status(*text, "manage.status")) report.manage = *manage;
   }
+  if (!report.capturer_runs && report.capture && !report.capture->last_error.empty())
+    report.problems.push_back("the capturer's last words: " + report.capture->last_error);
   if (report.manager_runs && report.manage && !report.manage->last_error.empty()) {
     report.problems.push_back("WAL manager: " + report.manage->last_error);
   }
@@ -95,16 +105,19 @@ void work_out_loss(const Config& config, StatusReport& report) {
   }
 }
 
-void judge_slot(const Config& config, StatusReport& report) {
+void judge_slot(const Config& config, const std::optional<CaptureEnd>& end, StatusReport& report) {
   if (!report.primary_answers) return;
   for (const ReplicationSlot& slot : report.slots) {
     if (slot.name != config.primary.slot) continue;
     if (slot.wal_status == SlotWalStatus::lost || slot.wal_status == SlotWalStatus::unreserved) {
-      report.problems.push_back(fmt::format("slot '{}' is {}", slot.name, name_of(slot.wal_status)));
+      const bool lost = slot.wal_status == SlotWalStatus::lost;
+      report.problems.push_back(fmt::format("slot '{}' is {}{}", slot.name, name_of(slot.wal_status),
+                                            lost ? ": " + nothing_after(end) : ""));
     }
     return;
   }
-  report.problems.push_back(fmt::format("slot '{}' is missing on the primary", config.primary.slot));
+  report.problems.push_back(
+      fmt::format("slot '{}' is missing on the primary: {}", config.primary.slot, nothing_after(end)));
 }
 
 /// What cannot be indexed in a moment is indexed by the next look; until then the answer says so.
@@ -143,14 +156,14 @@ Result<StatusReport> take_status(const Context& context) {
   StatusReport report(archive.identity);
   report.taken_at = context.clock->now();
   report.archive = config.archive.string();
-  look_at_primary_now(config, report);
+  look_at_primary_now(config, archive, report);
   look_at_services(context, archive, report);
   work_out_loss(config, report);
-  judge_slot(config, report);
 
   if (const Status fresh = freshen(context, archive); !fresh)
     report.problems.push_back("index: " + fresh.error().message);
   const Catalog catalog = TRY(Catalog::open(archive.catalog_path));
+  judge_slot(config, TRY(capture_end(catalog)), report);
   report.window = TRY(recoverable_window(catalog, archive.identity));
   report.gaps = TRY(catalog.gaps());
   report.backups = TRY(catalog.backups());
@@ -165,21 +178,16 @@ Result<StatusReport> take_status(const Context& context) {
     report.problems.push_back(
         fmt::format("the last restore, '{}', was not what was planned", report.proof->name));
   }
-  for (const GapRow& gap : report.gaps) {
-    if (!gap.accepted) {
-      report.problems.push_back(fmt::format("gap on timeline {}: {} to {}: {}", gap.timeline.value,
-                                            to_string(gap.from), to_string(gap.to), gap.reason));
-    }
   report.assurance = TRY(take_assurance(catalog));
   for (std::string& problem : problems_of(report.assurance)) report.problems.push_back(std::move(problem));
+  for (const GapImpact& impact : TRY(gap_impacts(catalog))) {
+    if (impact.gap.accepted && impact.renewed_by) continue;
+    report.problems.push_back(fmt::format("{}gap on timeline {}: {}; {}",
+                                          impact.gap.accepted ? "accepted " : "", impact.gap.timeline.value,
+                                          impact.gap.reason, describe(impact)));
   }
   if (!report.window.problem.empty())
     report.problems.push_back("nothing can be restored: " + report.window.problem);
-  if (const auto space = context.files->space(archive.layout.root)) {
-    report.disk = *space;
-    if (space->available_bytes < kLowDiskBytes) {
-      report.problems.push_back(
-          fmt::format("the archive's disk has {} left", render_bytes(space->available_bytes)));
   if (const auto& clock = report.window.clock_set_back) {
     report.problems.push_back(fmt::format(
         "the primary's clock was set back: at {} it showed {}, later at {} only {}; times between the two "
@@ -187,6 +195,11 @@ Result<StatusReport> take_status(const Context& context) {
         to_string(clock->before_lsn), to_rfc3339(clock->before), to_string(clock->now_lsn),
         to_rfc3339(clock->now)));
   }
+  if (const auto space = context.files->space(archive.layout.root)) {
+    report.disk = *space;
+    if (space->available_bytes < kLowDiskBytes) {
+      report.problems.push_back(
+          fmt::format("the archive's disk has {} left", render_bytes(space->available_bytes)));
     }
   }
   return report;

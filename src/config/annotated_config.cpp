@@ -77,7 +77,8 @@ archive: {}
 # The index; it can be rebuilt from the archive. By default inside it.
 {}
 primary:
-  # As libpq reads it. No password here: it belongs into ~/.pgpass, a service file or PGPASSWORD.
+  # As libpq reads it. No password here: it belongs into ~/.pgpass, a service file or PGPASSWORD. Name every host
+  # that may become the primary (host=db1,db2): the one that is not in recovery is followed.
   conninfo: {}
   # The physical replication slot that makes the primary keep what is not yet captured.
   slot: {}

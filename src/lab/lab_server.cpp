@@ -145,12 +145,17 @@ Status create_primary(const LabWork& work, LabServer& server) {
 }
 
 Status create_standby(const LabWork& work, LabServer& server) {
+  return create_standby_of(work, server, work.state.primary);
+}
+
+Status create_standby_of(const LabWork& work, LabServer& server, const LabServer& primary) {
   TRY(real_file_system().remove_tree(server.data));
-  Connection primary = TRY(Connection::open(work.state.primary_conninfo()));
-  const auto left = TRY(find_slot(primary, kStandbySlot));
-  if (left) TRY(drop_slot(primary, kStandbySlot));
+  const std::string conninfo = work.state.conninfo(primary);
+  Connection connection = TRY(Connection::open(conninfo));
+  const auto left = TRY(find_slot(connection, kStandbySlot));
+  if (left) TRY(drop_slot(connection, kStandbySlot));
   TRY(run_program(work, "pg_basebackup",
-                  {"-D", server.data.string(), "-d", work.state.primary_conninfo(), "-R", "-C", "-S",
+                  {"-D", server.data.string(), "-d", conninfo, "-R", "-C", "-S",
                    kStandbySlot, "-X", "stream", "-c", "fast", "--no-sync"},
                   kBaseBackupTime));
   TRY(write_settings(work, server));

@@ -22,6 +22,8 @@ struct LabWork {
 [[nodiscard]] Status create_primary(const LabWork& work, LabServer& server);
 /// pg_basebackup -R with a slot of its own, `standby`. What a killed attempt left is removed first.
 [[nodiscard]] Status create_standby(const LabWork& work, LabServer& server);
+/// The same of any server that takes writes.
+[[nodiscard]] Status create_standby_of(const LabWork& work, LabServer& server, const LabServer& primary);
 
 /// Starts it where it is not running, and waits until it lets us in. With `may_move` another port is taken
 /// when somebody else was quicker; without, that is a `conflict`. The server's last words are in the error.

@@ -36,6 +36,24 @@ inline constexpr auto kCrashPoints = std::to_array<std::string_view>({
     "intake.segment_read",
     "intake.segment_stored",
     "intake.all_stored",
+    // Expiry: journal, rows, files.
+    "expire.journalled",
+    "expire.backup_rows_removed",
+    "expire.rows_removed",
+    "expire.backup_hidden",
+    "expire.backup_removed",
+    "expire.segment_removed",
+    "expire.files_removed",
+    // A catalog that takes another's place.
+    "reindex.built",
+    "reindex.closed",
+    "reindex.old_set_aside",
+    "reindex.published",
+    // A gap that is accepted: slot, journal, epoch.
+    "accept_gap.slot_made",
+    "accept_gap.recorded",
+    // A new epoch: its reason in the journal, then its directory.
+    "epoch.recorded",
     // A base backup.
     "backup.leftover_removed",
     "backup.started",

@@ -18,6 +18,8 @@ CaptureStatus full() {
   status.updated_at = {1'795'168'801'500'000};
   status.slot = "walback";
   status.epoch = 2;
+  status.host = "db2:5432";
+  status.timeline = 3;
   status.system_identifier = 18'446'744'073'709'551'615ULL;
   status.synchronous = false;
   status.held_lsn = Lsn{0x16B374D848};
