@@ -6,6 +6,7 @@
 #include "command/commands.h"
 #include "lab/ledger.h"
 #include "pg/connection.h"
+#include "pg/find_primary.h"
 #include "pg/server.h"
 
 namespace walback {
@@ -81,9 +82,16 @@ Status run_settle(Context& context, const std::string& conninfo, const Path& led
   return {};
 }
 
+/// As an application would: whichever of several hosts takes writes.
+Result<std::string> writable_host(const std::string& conninfo) {
+  if (TRY(hosts_of(conninfo)).size() < 2) return conninfo;
+  return with_keywords(conninfo, {{"target_session_attrs", "read-write"}});
+}
+
 Status run_load_command(Context& context, Options& options) {
   LoadSetup setup = options.setup;
-  setup.conninfo = options.conninfo.empty() ? TRY(context.config()).primary.conninfo : options.conninfo;
+  setup.conninfo = options.conninfo.empty() ? TRY(writable_host(TRY(context.config()).primary.conninfo))
+                                            : options.conninfo;
   TRY(check_conninfo(setup.conninfo, "--conninfo"));
   if (options.settle) return run_settle(context, setup.conninfo, options.ledger);
   setup.ledger = options.ledger;
