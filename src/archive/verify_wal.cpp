@@ -43,6 +43,7 @@ class Verifier {
     const std::vector<EpochFiles> listed = TRY(list());
     TRY(setup_.freshen());
     TRY(read_histories(listed));
+    gaps_ = TRY(catalog_.gaps());
     std::vector<EpochRows> epochs;
     for (const EpochFiles& files : listed) epochs.push_back({files, {}});
     VerifiedMemory memory(archive_, catalog_, since_);
@@ -238,7 +239,8 @@ class Verifier {
   }
 
   Status look_at_gaps() {
-    for (const GapRow& gap : TRY(catalog_.gaps())) {
+    // Marks that were set on the way may have opened new ones; they are told already.
+    for (const GapRow& gap : gaps_) {
       if (gap.accepted || told(gap)) continue;
       find(Kind::gap,
            Path(fmt::format("timeline {}, {} to {}", gap.timeline.value, to_string(gap.from),
@@ -256,10 +258,20 @@ class Verifier {
     });
   }
 
+  [[nodiscard]] bool is_accepted(const WalRange& lost) const {
+    return std::ranges::any_of(gaps_, [&](const GapRow& gap) {
+      return gap.accepted && gap.timeline == lost.timeline && gap.from < lost.to && lost.from < gap.to;
+    });
+  }
+
   void add(std::vector<WalFinding> found) {
     for (WalFinding& finding : found) result_.findings.push_back(std::move(finding));
   }
   void find(Kind kind, const Path& subject, std::string text, std::optional<WalRange> lost = {}) {
+    if (lost && is_accepted(*lost)) {
+      kind = Kind::accepted;
+      text += "; the gap was accepted";
+    }
     result_.findings.push_back({kind, subject.string(), std::move(text), lost});
   }
 
@@ -272,6 +284,7 @@ class Verifier {
   std::stop_token stop_;
   std::map<TimelineId, TimelineHistory> histories_{{TimelineId{1}, {TimelineId{1}, {}}}};
   std::map<std::uint32_t, std::vector<std::optional<Timestamp>>> remembered_;  ///< by epoch, one a row
+  std::vector<GapRow> gaps_;  ///< as they were when this began
   std::int64_t begun_us_ = 0;
   std::uint64_t total_segments_ = 0, total_bytes_ = 0, done_segments_ = 0, done_bytes_ = 0;
   WalVerification result_;

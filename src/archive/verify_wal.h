@@ -26,6 +26,7 @@ struct WalFinding {
     damaged,       ///< `lost` cannot be read any more
     missing,       ///< indexed, and no file
     gap,           ///< between what there is
+    accepted,      ///< any of these, in a gap that a person accepted
     history,       ///< a timeline's history is gone or another one
     not_indexed,   ///< a file without a row
     unknown_name,  ///< nobody of us writes such a name

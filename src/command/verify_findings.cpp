@@ -27,6 +27,8 @@ std::string mend_wal(const WalFinding& finding) {
       return kNewBackup;
     case Kind::history:
       return "copy it from pg_wal of the primary or a standby into the newest directory under wal/";
+    case Kind::accepted:
+      return "nothing to do: a person accepted that it is lost";
     case Kind::not_indexed:
       return "nothing to do: the WAL manager's next full scan takes it in";
     case Kind::unknown_name:
@@ -38,7 +40,7 @@ std::string mend_wal(const WalFinding& finding) {
 
 bool is_note(WalFinding::Kind kind) {
   return kind == WalFinding::Kind::unknown_name || kind == WalFinding::Kind::leftover ||
-         kind == WalFinding::Kind::not_indexed;
+         kind == WalFinding::Kind::not_indexed || kind == WalFinding::Kind::accepted;
 }
 
 }  // namespace

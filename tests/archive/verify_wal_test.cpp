@@ -156,6 +156,18 @@ TEST_CASE("verify WAL: what is gone, what nobody indexed, names that are none of
   CHECK(lab.row(segment(2)).problem.starts_with("missing: "));
 }
 
+TEST_CASE("verify WAL: what lies in an accepted gap is told, and is no alarm") {
+  VerifyLab lab;
+  require(lab.files.remove(lab.path(segment(2))));
+  CHECK(lab.verify().findings.at(0).kind == WalFinding::Kind::missing);
+  REQUIRE(lab.gaps().size() == 1);
+  require(record_accepted_gap(lab.files, lab.archive.layout, lab.catalog, at(0), lab.gaps().front()));
+  const WalVerification accepted = lab.verify();
+  REQUIRE(accepted.findings.size() == 1);
+  CHECK(accepted.findings[0].kind == WalFinding::Kind::accepted);
+  CHECK(accepted.findings[0].text == "was captured and is gone; the gap was accepted");
+}
+
 TEST_CASE("verify WAL: interrupted, it goes on from there") {
   VerifyLab lab;
   std::stop_source stop;
