@@ -27,6 +27,23 @@ std::optional<Seen> parse_seen(const std::string& text) {
   return Seen{{static_cast<std::uint32_t>(*timeline)}, *lsn};
 }
 
+std::string seen_text(const Seen& seen) {
+  return std::to_string(seen.timeline.value) + " " + to_string(seen.lsn);
+}
+
+/// Did anybody commit in [seen, end) but these mirrors?
+Result<bool> committed_by_others(const Catalog& catalog, const Seen& seen, Lsn end,
+                                 const std::vector<OwnXids>& mirrors) {
+  bool others = false;
+  TRY(catalog.each_end({seen.timeline, seen.lsn, end}, [&](const TransactionEnd& transaction) {
+    others = is_commit(transaction.kind) && std::ranges::none_of(mirrors, [&](const OwnXids& mirror) {
+               return mirror.contains(transaction.xid);
+             });
+    return !others;
+  }));
+  return others;
+}
+
 /// The end of what the index holds, on the newest timeline that has a segment.
 Result<std::optional<Seen>> index_end(const Catalog& catalog) {
   auto timelines = TRY(catalog.timelines());
@@ -100,13 +117,20 @@ Result<bool> Mirror::due(Catalog& catalog) {
   const auto seen = parse_seen(TRY(catalog.fact(kSeenFact)).value_or(""));
   if (!seen || seen->timeline != end->timeline) return true;
   if (TRY(rows_were_removed(catalog, TRY(catalog.segment_removals())))) return true;
-  const OwnXids own = TRY(own_xids(catalog));
-  bool foreign = false;
-  TRY(catalog.each_end({seen->timeline, seen->lsn, end->lsn}, [&](const TransactionEnd& transaction) {
-    foreign = is_commit(transaction.kind) && !own.contains(transaction.xid);
-    return !foreign;
-  }));
-  return foreign;
+  return committed_by_others(catalog, *seen, end->lsn, {TRY(own_xids(catalog))});
+}
+
+Result<bool> Mirror::still_due(Catalog& catalog, Connection& connection) {
+  const auto end = TRY(index_end(catalog));
+  const auto seen = parse_seen(TRY(catalog.fact(kSeenFact)).value_or(""));
+  if (!end || !seen || seen->timeline != end->timeline) return true;
+  if (TRY(rows_were_removed(catalog, TRY(catalog.segment_removals())))) return true;
+  std::vector<OwnXids> mirrors{TRY(own_xids(catalog))};
+  for (const std::string& xids : TRY(other_mirrors_xids(connection, slot_)))
+    mirrors.push_back(OwnXids::parse(xids));
+  if (TRY(committed_by_others(catalog, *seen, end->lsn, mirrors))) return true;
+  TRY(catalog.put_fact(kSeenFact, seen_text(*end)));
+  return false;
 }
 
 Result<std::size_t> Mirror::write(Catalog& catalog, Connection& connection) {
@@ -124,19 +148,20 @@ Result<std::size_t> Mirror::write(Catalog& catalog, Connection& connection) {
   std::vector<MirroredSegment> segments;
   for (const SegmentRow& row : rows)
     if (!row.superseded) segments.push_back(mirrored(row, archive_.identity.segment_size));
-  const auto announce = [&](std::uint64_t xid) -> Status {
+  const auto announce = [&](std::uint64_t xid) -> Result<std::string> {
     OwnXids own = TRY(own_xids(catalog));
     own.add(xid);
-    return catalog.put_fact(kXidsFact, own.text());
+    TRY(catalog.put_fact(kXidsFact, own.text()));
+    return own.text();
   };
-  TRY(mirror_segments(connection, segments, kept, announce));
+  TRY(mirror_segments(connection, {slot_, segments, kept, announce}));
 
   const bool all = rows.size() < static_cast<std::size_t>(kMirrorRowsPerRound);
   TRY(catalog.transaction([&]() -> Status {
     TRY(catalog.put_fact(kVersionFact, std::to_string(newest)));
     TRY(catalog.put_fact(kRemovalsFact, std::to_string(removals)));
     if (!all) return {};
-    return catalog.put_fact(kSeenFact, std::to_string(end->timeline.value) + " " + to_string(end->lsn));
+    return catalog.put_fact(kSeenFact, seen_text(*end));
   }));
   return segments.size();
 }

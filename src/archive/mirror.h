@@ -39,16 +39,22 @@ class OwnXids {
 
 class Mirror {
  public:
-  explicit Mirror(const ArchiveContext& archive) : archive_(archive) {}
+  /// `slot`: under which name its rows stand beside those of other archives of the same primary.
+  explicit Mirror(const ArchiveContext& archive, std::string slot = "walback")
+      : archive_(archive), slot_(std::move(slot)) {}
 
   /// Reads the catalog alone.
   [[nodiscard]] Result<bool> due(Catalog& catalog);
+  /// Was it somebody else than the mirrors of other walbacks on this primary? Two that answered each other's
+  /// commits would keep it busy for ever. Their xids stand in `walback.mirrors`, written with each round.
+  [[nodiscard]] Result<bool> still_due(Catalog& catalog, Connection& connection);
   /// One round of at most kMirrorRowsPerRound rows; returns how many it wrote. `connection` should have
   /// synchronous_commit off: nobody waits for the mirror.
   [[nodiscard]] Result<std::size_t> write(Catalog& catalog, Connection& connection);
 
  private:
   ArchiveContext archive_;
+  std::string slot_;
 };
 
 }  // namespace walback

@@ -38,16 +38,26 @@ struct MirrorTable {
 [[nodiscard]] Result<MirrorTable> mirror_table(Connection& connection);
 
 /// Hears the transaction's xid before it commits, so that its commit record can be told from other people's
-/// even when we die right after it. An error rolls the transaction back.
-using AnnounceXid = std::function<Status(std::uint64_t xid)>;
+/// even when we die right after it, and answers with the newest xids of this mirror, for those beside it. An
+/// error rolls the transaction back.
+using AnnounceXid = std::function<Result<std::string>(std::uint64_t xid)>;
 
-/// Upserts the rows in one transaction; makes schema and table where they are missing. Rows that are the same
-/// already are not written again. With `kept`, rows of other segments than those go.
+struct MirrorRound {
+  std::string slot;  ///< tells one walback's rows from another's on the same primary
+  std::vector<MirroredSegment> segments;
+  std::optional<std::vector<MirroredSpan>> kept;  ///< with it, rows of other segments than those go
+  AnnounceXid announce;
+};
+
+/// Upserts the rows in one transaction; makes schema and tables where they are missing. Rows that are the
+/// same already are not written again; other slots' rows are never touched.
 ///
 /// `config` where the role may not create them, and `conflict` where somebody who is neither this role nor a
 /// superuser owns what has their name: a trigger of theirs would run with our rights.
-[[nodiscard]] Status mirror_segments(Connection& connection, const std::vector<MirroredSegment>& segments,
-                                     const std::optional<std::vector<MirroredSpan>>& kept,
-                                     const AnnounceXid& announce);
+[[nodiscard]] Status mirror_segments(Connection& connection, const MirrorRound& round);
+
+/// The newest transactions of every other walback's mirror on this primary, each as its AnnounceXid answered.
+[[nodiscard]] Result<std::vector<std::string>> other_mirrors_xids(Connection& connection,
+                                                                  const std::string& slot);
 
 }  // namespace walback
