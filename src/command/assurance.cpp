@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "catalog/verified_journal.h"
+#include "command/command.h"
 
 namespace walback {
 namespace {
@@ -41,9 +42,7 @@ std::vector<std::string> problems_of(const Assurance& assurance) {
   if (assurance.verification && assurance.verification->findings > 0) {
     problems.push_back(fmt::format("verification at {} found {} wrong: `walback verify` names them",
                                    to_rfc3339(assurance.verification->finished_at),
-                                   assurance.verification->findings == 1
-                                       ? std::string("1 thing")
-                                       : fmt::format("{} things", assurance.verification->findings)));
+                                   count_of(assurance.verification->findings, "thing")));
   }
   if (assurance.drill && assurance.drill->state == DrillState::failed) {
     problems.push_back(fmt::format("the last drill failed ({}, seed {}): {}",
@@ -72,8 +71,8 @@ Json to_json(const Assurance& assurance) {
 std::string render_text(const Assurance& assurance, Timestamp now) {
   std::string text = "  verified   never: `walback verify` reads everything once\n";
   if (const auto& row = assurance.verification) {
-    text = fmt::format("  verified   {}: {} segments, {} base backups, {}; all was read since {}\n",
-                       ago(now, row->finished_at), row->segments, row->backups,
+    text = fmt::format("  verified   {}: {}, {}, {}; all was read since {}\n", ago(now, row->finished_at),
+                       count_of(row->segments, "segment"), count_of(row->backups, "base backup"),
                        row->findings == 0 ? "nothing wrong" : fmt::format("{} WRONG", row->findings),
                        to_rfc3339(row->oldest_look));
   }
