@@ -52,6 +52,10 @@ Status Catalog::transaction(const std::function<Status()>& work) {
   return impl_->database->atomically(work);
 }
 
+Status Catalog::write_through() {
+  return impl_->database->execute("PRAGMA synchronous = FULL");
+}
+
 Status Catalog::consistent_reads(const std::function<Status()>& work) const {
   return impl_->database->consistently(work);
 }

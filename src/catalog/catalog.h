@@ -45,6 +45,8 @@ class Catalog {
 
   /// Runs `work` in one transaction: all of it or nothing.
   [[nodiscard]] Status transaction(const std::function<Status()>& work);
+  /// From now on this connection's transactions survive a power cut: for what must not count again after it.
+  [[nodiscard]] Status write_through();
   /// Every read in `work` sees the catalog as it was at the first of them.
   [[nodiscard]] Status consistent_reads(const std::function<Status()>& work) const;
 

@@ -44,7 +44,7 @@ Status remove_below(Database& database, const ExpiredWal& expired) {
   TRY(moments.bind(expired.timeline, expired.below_lsn, expired.below_lsn).run());
   Statement watermarks = TRY(database.statement("DELETE FROM watermarks WHERE timeline = ? AND lsn < ?"));
   TRY(watermarks.bind(expired.timeline, expired.below_lsn).run());
-  Statement gaps = TRY(database.statement("DELETE FROM gaps WHERE timeline = ? AND to_lsn <= ?"));
+  Statement gaps = TRY(database.statement("DELETE FROM gaps WHERE timeline = ? AND from_lsn < ?"));
   TRY(gaps.bind(expired.timeline, expired.below_lsn).run());
   Statement verified = TRY(database.statement("DELETE FROM verified_runs WHERE timeline = ? AND last < ?"));
   return verified.bind(expired.timeline, expired.below).run();

@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "base/text.h"
+#include "catalog/expiry_journal.h"
 #include "catalog/verified_journal.h"
 #include "os/crash_point.h"
 
@@ -95,6 +96,7 @@ bool is_whole(const JournalEntry& entry) {
   if (entry.kind == "watermark") return watermark_of(entry).has_value();
   if (entry.kind == "restore") return restore_of(entry).has_value();
   if (entry.kind == "gap_accepted") return accepted_gap_of(entry).has_value();
+  if (entry.kind == "expired") return expiry_of(entry).has_value();
   return is_whole_verified_entry(entry);
 }
 
@@ -273,6 +275,7 @@ Status replay(Catalog& catalog, const JournalEntry& entry) {
     const GapRow gap = TRY(accepted_gap_of(entry));
     return catalog.put_gap(gap);
   }
+  if (entry.kind == "expired") return apply_expiry(catalog, TRY(expiry_of(entry)));
   return replay_verified_entry(catalog, entry);
 }
 
