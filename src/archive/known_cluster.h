@@ -4,7 +4,8 @@
 
 namespace walback {
 
-/// What a primary is held against before it is believed: whose archive this is, and its newest timeline.
+/// What a primary is held against before it is believed: whose archive this is, its newest timeline, and how
+/// far the index holds it.
 [[nodiscard]] Result<KnownCluster> known_cluster(const ArchiveContext& archive);
 
 }  // namespace walback

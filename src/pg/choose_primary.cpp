@@ -60,6 +60,16 @@ Error foreign(const HostSight& sight, std::uint64_t expected) {
           "clusters: begin a new one with walback init --archive."};
 }
 
+Error older_copy(const HostSight& sight, Lsn held) {
+  return {
+      ErrorKind::conflict,
+      fmt::format("the server '{}' stands at {} on timeline {}, the archive holds WAL of that timeline up to "
+                  "{}: it is an older copy of the primary",
+                  sight.host.name, to_string(*sight.seen->flush_lsn), sight.seen->history.timeline.value,
+                  to_string(held)),
+      kOlderCopyHint};
+}
+
 Error standby(const HostSight& sight) {
   return {ErrorKind::unreachable,
           fmt::format("the server '{}' is a standby, expected the primary", sight.host.name),
@@ -82,6 +92,10 @@ std::optional<Error> refusal(const HostSight& sight, const KnownCluster& known) 
     case Descent::goes_on:
       break;
   }
+  const bool behind = known.held_up_to && sight.seen->flush_lsn &&
+                      sight.seen->history.timeline == known.history->timeline &&
+                      *sight.seen->flush_lsn < *known.held_up_to;
+  if (behind) return older_copy(sight, *known.held_up_to);
   return std::nullopt;
 }
 

@@ -32,7 +32,9 @@ Result<SeenServer> see_server(const std::string& conninfo, const ConnectionOptio
   const ServerIdentity identity = TRY(server_identity(connection));
   SeenServer seen{identity.system_identifier, identity.in_recovery, {identity.timeline, {}}, {}};
   seen.started_at = TRY(server_start_time(connection));
-  if (!seen.in_recovery) seen.history = TRY(history_of_server(conninfo, identity.timeline, options));
+  if (seen.in_recovery) return seen;
+  seen.history = TRY(history_of_server(conninfo, identity.timeline, options));
+  seen.flush_lsn = TRY(wal_positions(connection)).flush;
   return seen;
 }
 

@@ -137,3 +137,20 @@ TEST_CASE("a conninfo's hosts: one conninfo for each, and nothing that lets libp
   REQUIRE_FALSE(unfit);
   CHECK(unfit.error().kind == ErrorKind::config);
 }
+
+TEST_CASE("the primary: an older copy in its place stands behind what is held, and is refused") {
+  HostSight copy = writes("db1", kFirst);
+  KnownCluster known = holds(kFirst);
+  known.held_up_to = Lsn{0x5000148};
+  copy.seen->flush_lsn = Lsn{0x5000148};
+  CHECK(choice({copy}, known) == "db1");
+  copy.seen->flush_lsn = Lsn{0x5000140};
+  CHECK(choice({copy}, known) ==
+        "conflict: the server 'db1' stands at 0/5000140 on timeline 1, the archive holds WAL of that "
+        "timeline up "
+        "to 0/5000148: it is an older copy of the primary");
+  // A newer timeline left ours somewhere: its history tells where.
+  HostSight promoted = writes("db2", kSecond);
+  promoted.seen->flush_lsn = Lsn{0x94F800};
+  CHECK(choice({promoted}, known) == "db2");
+}
