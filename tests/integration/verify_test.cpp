@@ -26,16 +26,20 @@ FileSystem& files() {
   return real_file_system();
 }
 
-/// Another byte at `offset`; the file's times stay, as when a disk rots.
+Path world_directory();
+
+/// Another byte at `offset`, as when a disk rots: at no instant does the file show that it changed.
 void rot(const Path& path, std::uint64_t offset) {
   struct stat before {};
   REQUIRE(::stat(path.c_str(), &before) == 0);
   std::string bytes = files().read(path, 1ULL << 30).value();
   REQUIRE(offset < bytes.size());
   bytes[offset] = static_cast<char>(bytes[offset] ^ 0x5A);
-  REQUIRE(files().write(path, bytes));
+  const Path beside = world_directory() / "rotten";
+  REQUIRE(files().write(beside, bytes));
   const std::array<timespec, 2> times{before.st_atim, before.st_mtim};
-  REQUIRE(::utimensat(AT_FDCWD, path.c_str(), times.data(), 0) == 0);
+  REQUIRE(::utimensat(AT_FDCWD, beside.c_str(), times.data(), 0) == 0);
+  REQUIRE(files().rename(beside, path));
 }
 
 /// The same byte back again.
@@ -96,6 +100,10 @@ World& world() {
   return made;
 }
 
+Path world_directory() {
+  return world().lab.directory();
+}
+
 std::vector<std::string> subjects(const WalbackRun& run) {
   std::vector<std::string> found;
   for (const Json& finding : run.json.at("findings")) {
@@ -136,6 +144,7 @@ TEST_CASE("verify: a rotten segment is found, named, refused by plans, and forgi
   World& w = world();
   // While the services run: the manager holds the intake's lock.
   const std::uint64_t place = 200;
+  const std::string end = w.end_of(1);
   rot(w.segment(1), place);
   CHECK_MESSAGE(w.verify().ok(), "what was right once and shows no change is not read again");
   const WalbackRun all = w.verify({"--all"});
@@ -145,7 +154,7 @@ TEST_CASE("verify: a rotten segment is found, named, refused by plans, and forgi
   CHECK_MESSAGE(unreachable.find("until base backup " + w.second + " is consistent") != std::string::npos,
                 unreachable);
   // Refused at once: before the manager has looked again.
-  const WalbackRun refused = w.lab.walback({"--json", "plan", "--to-lsn", w.end_of(1)});
+  const WalbackRun refused = w.lab.walback({"--json", "plan", "--to-lsn", end});
   CHECK_MESSAGE(refused.exit_code == exit_code(ErrorKind::corrupt), refused.all());
   CHECK(w.lab.ask({"plan", "--to-latest"}).at("backup").at("id") == w.second);
   mend(w.segment(1), place);
