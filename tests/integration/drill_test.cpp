@@ -41,7 +41,9 @@ struct World {
   }
   [[nodiscard]] std::vector<std::string> copies() const {
     std::vector<std::string> found;
-    for (const DirectoryEntry& entry : real_file_system().list(lab.lab()).value())
+    const auto entries = real_file_system().list(lab.lab());
+    REQUIRE(entries);
+    for (const DirectoryEntry& entry : *entries)
       if (entry.name.starts_with("walback-drill")) found.push_back(entry.name);
     return found;
   }
