@@ -12,6 +12,7 @@
 
 #include "base/text.h"
 #include "os/process.h"
+#include "pg/conninfo.h"
 #include "pg/recovery_queries.h"
 
 namespace walback {
@@ -186,12 +187,14 @@ Result<Connection> RestoredServer::connect(const std::vector<std::string>& roles
   Error last{ErrorKind::internal, "no role to connect as", ""};
   for (const std::string& role : role_.empty() ? roles : std::vector<std::string>{role_}) {
     auto connection = open(role, "postgres");
-    if (!connection && connection.error().kind == ErrorKind::internal) connection = open(role, "template1");
     if (!connection) {
       // Not there, or starting up: another role would hear the same.
       if (connection.error().kind != ErrorKind::config && connection.error().kind != ErrorKind::internal) {
         return tl::unexpected(connection.error());
       }
+      if (auto other = open(role, "template1")) connection = std::move(other);
+    }
+    if (!connection) {
       last = connection.error();
       continue;
     }
@@ -209,12 +212,18 @@ Result<Connection> RestoredServer::connect_to(const std::string& database) const
   return open(role_, database);
 }
 
+/// A library that a role or a database preloads, and that is not installed here, keeps everybody out; a
+/// superuser may say that it is not wanted.
 Result<Connection> RestoredServer::open(const std::string& role, const std::string& database) const {
-  const std::string conninfo = TRY(with_keywords(
-      "",
-      {{"host", socket_directory_}, {"port", std::to_string(port_)}, {"user", role}, {"dbname", database}}));
-  return Connection::open(
-      conninfo, {.application_name = "walback restore", .statement_timeout = std::chrono::minutes{60}});
+  Keywords keywords{
+      {"host", socket_directory_}, {"port", std::to_string(port_)}, {"user", role}, {"dbname", database}};
+  const ConnectionOptions options{.application_name = "walback restore",
+                                  .statement_timeout = std::chrono::minutes{60}};
+  auto connection = Connection::open(TRY(with_keywords("", keywords)), options);
+  if (connection || connection.error().kind != ErrorKind::internal) return connection;
+  set_keyword(keywords, "options", "-c session_preload_libraries= -c local_preload_libraries=");
+  auto bare = Connection::open(TRY(with_keywords("", keywords)), options);
+  return bare ? std::move(bare) : std::move(connection);
 }
 
 std::string RestoredServer::last_words(FileSystem& files) const {

@@ -30,7 +30,9 @@ struct Copied {
   }
   std::string links() {
     std::string text;
-    for (const auto& entry : files.list(kBackup / "pg_tblspc").value())
+    const auto entries = files.list(kBackup / "pg_tblspc");
+    REQUIRE(entries);
+    for (const auto& entry : *entries)
       text += entry.name + " " + files.read_link(kBackup / "pg_tblspc" / entry.name).value_or("-") + "; ";
     return text;
   }

@@ -100,10 +100,11 @@ TEST_CASE("place of tablespaces: absent or empty, apart from everything else") {
   world.place.chosen_tablespaces = "/archive/ts";
   CHECK(world.faults() ==
         "conflict: '/archive/ts' lies inside the archive '/archive' | Name a directory outside of it.\n");
-  for (const char* entangled : {"/restored/r1", "/restored/r1/ts", "/restored"}) {
+  world.place.directory = "/new/r1";
+  for (const char* entangled : {"/new/r1", "/new/r1/ts", "/new"}) {
     world.place.chosen_tablespaces = entangled;
     CHECK(world.faults() == std::string("conflict: a tablespace would lie in '") + entangled +
-                                "', and the restored cluster is '/restored/r1' | Name directories that lie "
+                                "', and the restored cluster is '/new/r1' | Name directories that lie "
                                 "beside each other with --into and --tablespaces.\n");
   }
 }
