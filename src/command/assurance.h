@@ -10,6 +10,9 @@
 /// to get everything back (RTO). For `status` and `check`.
 namespace walback {
 
+/// How the names of a drill's copies begin: among the restores, and on disk.
+inline constexpr const char* kDrillPrefix = "walback-drill-";
+
 struct Assurance {
   std::optional<VerificationRow> verification;
   std::optional<DrillRow> drill;         ///< the newest that came to an end

@@ -3,6 +3,7 @@
 #include "backup/backup_files.h"
 #include "base/text.h"
 #include "catalog/verified_journal.h"
+#include "command/assurance.h"
 #include "command/commands.h"
 #include "command/drill_checks.h"
 #include "command/restore_setup.h"
@@ -14,8 +15,6 @@
 
 namespace walback {
 namespace {
-
-constexpr const char* kNamePrefix = "walback-drill-";
 
 struct Options {
   bool amcheck = false, heapallindexed = false, check_pages = false, keep_failed = false;
@@ -47,7 +46,7 @@ class Drill {
     const Path parent = options_.directory.empty()
                             ? session_.archive.layout.root.lexically_normal().parent_path()
                             : Path(options_.directory);
-    name_ = kNamePrefix + backup_id(row_.started_at);
+    name_ = kDrillPrefix + backup_id(row_.started_at);
     row_.directory = (parent / name_).string();
     row_.checks = "proof";
     return record();
@@ -74,6 +73,8 @@ class Drill {
     row_.base_bytes = setup.plan.backup.size_bytes;
     row_.wal_bytes = setup.plan.wal_bytes;
     TRY(record());
+    restore_ = begun_restore(setup);
+    TRY(record_restore(*context_.files, session_.archive.layout, session_.catalog, *restore_));
     const auto progress = context_.progress();
     proof_ = TRY(run_restore(setup, *progress, context_.stop));
     row_.rto_us = context_.clock->monotonic_us() - begun_us - page_check_us();
@@ -140,6 +141,9 @@ class Drill {
         TRY(remove(left.directory));
       }
       if (left.state != DrillState::running) continue;
+      auto restore = TRY(session_.catalog.restore(Path(left.directory).filename().string()));
+      if (restore && restore->state != RestoreState::removed)
+        TRY(end_restore(*restore, RestoreState::removed));
       left.state = DrillState::interrupted;
       left.finished_at = context_.clock->now();
       left.error = "its process ended before it did";
@@ -162,25 +166,27 @@ class Drill {
   }
 
   [[nodiscard]] bool keep_it(const Error& error) const {
-    return options_.keep_failed && error.kind != ErrorKind::interrupted &&
+    return options_.keep_failed && restore_ && error.kind != ErrorKind::interrupted &&
            cluster_condition(*context_.files, row_.directory) != ClusterCondition::absent;
   }
-  Status clear() { return remove(row_.directory); }
+  Status clear() {
+    TRY(remove(row_.directory));
+    return restore_ ? end_restore(*restore_, RestoreState::removed) : Status{};
+  }
 
   /// Stopped, and among the restored clusters, so that `clusters remove` ends it.
   Status keep() {
     row_.kept = true;
     TRY(stop_cluster(clusters(), row_.directory));
-    RestoreRow row;
-    row.name = name_;
-    row.directory = row_.directory;
-    row.state = RestoreState::failed;
-    row.started_at = row_.started_at;
-    row.finished_at = context_.clock->now();
-    row.target = row_.target;
-    if (proof_) row.proof = to_line(to_json(*proof_));
-    row.error = "a drill that failed";
-    return record_restore(*context_.files, session_.archive.layout, session_.catalog, row);
+    if (proof_) restore_->proof = to_line(to_json(*proof_));
+    restore_->error = "a drill that failed";
+    return end_restore(*restore_, RestoreState::failed);
+  }
+
+  Status end_restore(RestoreRow& restore, RestoreState state) {
+    restore.state = state;
+    restore.finished_at = context_.clock->now();
+    return record_restore(*context_.files, session_.archive.layout, session_.catalog, restore);
   }
 
   Status conclude(const Status& done) {
@@ -227,6 +233,7 @@ class Drill {
   std::string name_;
   MomentDraw draw_ = MomentDraw::newest;
   std::optional<Proof> proof_;
+  std::optional<RestoreRow> restore_;  ///< while the copy is there
   std::vector<std::pair<std::string, std::string>> checks_;
 };
 

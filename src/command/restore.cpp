@@ -29,17 +29,6 @@ Result<std::string> free_name(const Catalog& catalog, const std::string& wished,
   }
 }
 
-RestoreRow begun(const RestoreSetup& setup) {
-  RestoreRow row;
-  row.name = setup.name;
-  row.directory = setup.place.directory.string();
-  row.port = setup.place.port;
-  row.started_at = setup.clock.now();
-  row.target = to_string(setup.plan.target);
-  row.plan = to_line(to_json(setup.plan));
-  return row;
-}
-
 std::string what_next(const Proof& proof, bool paused) {
   std::string text = "\nlook into it     psql -h " +
                      RestoredLayout{proof.directory}.socket_directory().string() +
@@ -65,7 +54,7 @@ Status run_restore_command(Context& context, const Options& options) {
   // A restore that is refused leaves no trace: the place is asked before anything is written down.
   TRY(check_place(*context.files, setup.plan, setup.archive, setup.place, setup.configured_bin,
                   setup.config.settings));
-  RestoreRow row = begun(setup);
+  RestoreRow row = begun_restore(setup);
   TRY(record_restore(*context.files, session.archive.layout, session.catalog, row));
   const auto progress = context.progress();
   const auto proof = run_restore(setup, *progress, context.stop);

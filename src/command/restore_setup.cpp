@@ -17,6 +17,17 @@ Result<Path> fetch_program(FileSystem& files) {
 
 }  // namespace
 
+RestoreRow begun_restore(const RestoreSetup& setup) {
+  RestoreRow row;
+  row.name = setup.name;
+  row.directory = setup.place.directory.string();
+  row.port = setup.place.port;
+  row.started_at = setup.clock.now();
+  row.target = to_string(setup.plan.target);
+  row.plan = to_line(to_json(setup.plan));
+  return row;
+}
+
 Result<RestoreSetup> restore_setup(Context& context, const ArchiveSession& session, RestorePlan plan) {
   const std::string backup_id = plan.backup.id;
   return RestoreSetup{

@@ -9,4 +9,7 @@ namespace walback {
 [[nodiscard]] Result<RestoreSetup> restore_setup(Context& context, const ArchiveSession& session,
                                                  RestorePlan plan);
 
+/// Its row at its beginning: with it in the catalog, what it works with does not expire.
+[[nodiscard]] RestoreRow begun_restore(const RestoreSetup& setup);
+
 }  // namespace walback

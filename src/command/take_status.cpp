@@ -171,7 +171,9 @@ Result<StatusReport> take_status(const Context& context) {
     if (TRY(is_usable(catalog, backup, archive.identity.segment_size)))
       report.latest_usable_backup = backup.id;
   }
-  const auto restores = TRY(catalog.restores());
+  auto restores = TRY(catalog.restores());
+  // Drills are told by themselves.
+  std::erase_if(restores, [](const RestoreRow& row) { return row.name.starts_with(kDrillPrefix); });
   if (!restores.empty()) report.last_restore = restores.front();
   report.proof = last_proof(restores);
   if (report.proof && !report.proof->holds) {
