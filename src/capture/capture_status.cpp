@@ -57,6 +57,11 @@ std::string to_text(const CaptureStatus& status) {
   json["held_lsn"] = json_of(status.held_lsn);
   json["durable_lsn"] = json_of(status.durable_lsn);
   json["primary_flush_lsn"] = json_of(status.primary_flush_lsn);
+  json["disk_available_bytes"] =
+      status.disk_available_bytes ? Json(*status.disk_available_bytes) : Json(nullptr);
+  json["disk_reserve_bytes"] = status.disk_reserve_bytes;
+  json["wal_bytes_per_second"] =
+      status.wal_bytes_per_second ? Json(*status.wal_bytes_per_second) : Json(nullptr);
   json["restarts"] = status.restarts;
   json["last_error"] = status.last_error;
   // Each time twice: for people, and exactly.
@@ -110,6 +115,9 @@ Result<CaptureStatus> parse_capture_status(const std::string& text, const std::s
   status.durable_lsn = lsn_member(json, "durable_lsn");
   status.primary_flush_lsn = lsn_member(json, "primary_flush_lsn");
   status.primary_seen_at = time_member(json, "primary_seen_at_us");
+  status.disk_available_bytes = member<std::uint64_t>(json, "disk_available_bytes");
+  status.disk_reserve_bytes = member<std::uint64_t>(json, "disk_reserve_bytes").value_or(0);
+  status.wal_bytes_per_second = member<std::uint64_t>(json, "wal_bytes_per_second");
   status.restarts = static_cast<std::uint64_t>(member<std::int64_t>(json, "restarts").value_or(0));
   status.last_error = member<std::string>(json, "last_error").value_or("");
   return status;

@@ -4,6 +4,7 @@
 
 #include "capture/back_off.h"
 #include "capture/capture_status.h"
+#include "capture/disk_guard.h"
 #include "capture/epochs.h"
 #include "capture/primary_monitor.h"
 #include "capture/receiver_supervisor.h"
@@ -25,7 +26,8 @@ class Capturer {
   Capturer(const CaptureSetup& setup, const ArchiveIdentity& identity, std::uint32_t epoch)
       : setup_(setup),
         guarded_{identity, setup.archive.root, setup.slot, epoch, std::nullopt},
-        receiver_(setup, guarded_, status_) {
+        receiver_(setup, guarded_, status_),
+        disk_(setup, identity.segment_size) {
     status_.pid = ::getpid();
     status_.started_at = setup.clock.now();
     status_.slot = setup.slot;
@@ -49,6 +51,7 @@ class Capturer {
   GuardedArchive guarded_;
   CaptureStatus status_, published_;
   ReceiverSupervisor receiver_;
+  DiskGuard disk_;
   Repetition unreachable_, status_unwritable_;
   std::uint64_t sights_ = 0;
   bool identity_seen_ = false, sender_seen_ = false, primary_fresh_ = false, primary_unreachable_ = true;
@@ -92,6 +95,8 @@ Status Capturer::tick(const PrimaryMonitor& monitor, std::stop_token stop) {
   }
   primary_fresh_ = last_fresh_us_ != 0 && now_us() - last_fresh_us_ <= kSightIsFresh;
   TRY(receiver_.watch());
+  disk_.look(status_);
+  if (disk_.full()) receiver_.stop();
   if (!receiver_.running()) {
     sender_seen_ = false;
     if (may_start()) receiver_.start(setup_.conninfo, stop);
@@ -143,14 +148,14 @@ void Capturer::note_positions(const PrimaryView& view) {
 /// Never before the primary was seen to be ours. Later also unseen, unless nobody answers at all: sessions
 /// for queries may be used up while replication has its own.
 bool Capturer::may_start() const {
-  return identity_seen_ && receiver_.due() && (primary_fresh_ || !primary_unreachable_);
+  return !disk_.full() && identity_seen_ && receiver_.due() && (primary_fresh_ || !primary_unreachable_);
 }
 
 void Capturer::decide_state() {
   if (receiver_.running() && sender_seen_ && primary_fresh_) {
     status_.state = CaptureState::streaming;
     receiver_.disk_has_room();
-  } else if (receiver_.disk_full()) {
+  } else if (disk_.full() || receiver_.disk_full()) {
     status_.state = CaptureState::disk_full;
   } else if (receiver_.running() && !status_.held_lsn && primary_fresh_) {
     status_.state = CaptureState::starting;

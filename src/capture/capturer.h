@@ -29,6 +29,7 @@ struct CaptureSetup {
   Log& log;
   LookAtPrimary look = {};  ///< empty: the real one
   std::chrono::milliseconds look_interval{1'000};
+  unsigned reserve_mb = 0;  ///< room below which it pauses; 0: see reserve_bytes()
 };
 
 /// Captures the primary's WAL into the newest epoch, in the foreground, until `stop` is requested (success)

@@ -32,7 +32,8 @@ Status run_capture(Context& context) {
                        .files = *context.files,
                        .processes = *context.processes,
                        .clock = *context.clock,
-                       .log = *context.log},
+                       .log = *context.log,
+                       .reserve_mb = config.capture.reserve_mb},
                       context.stop);
 }
 

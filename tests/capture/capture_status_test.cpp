@@ -26,6 +26,9 @@ CaptureStatus full() {
   status.durable_lsn = Lsn{0x16B0000000};
   status.primary_flush_lsn = Lsn{0x16B374D900};
   status.primary_seen_at = Timestamp{1'795'168'801'000'000};
+  status.disk_available_bytes = 5'000'000'000;
+  status.disk_reserve_bytes = 64U << 20;
+  status.wal_bytes_per_second = 12'000'000;
   status.restarts = 3;
   status.last_error = "pg_receivewal: error: \"disconnected\"";
   return status;
