@@ -97,7 +97,11 @@ Status act(Context& context, ArchiveSession& session, const Options& options) {
 Status run_clusters(Context& context, const Options& options) {
   Config config = TRY(context.config());
   const ArchiveContext archive = TRY(open_configured_archive(context, config));
-  ArchiveSession session{std::move(config), archive, TRY(Catalog::open(archive.catalog_path))};
+  // A lost catalog is filled again first: it knows which restored clusters there are.
+  ArchiveSession session =
+      exists(*context.files, archive.catalog_path)
+          ? ArchiveSession{std::move(config), archive, TRY(Catalog::open(archive.catalog_path))}
+          : TRY(open_fresh_archive(context));
   if (options.action.empty()) return show(context, session.catalog);
   if (options.name.empty()) {
     return fail(ErrorKind::usage, fmt::format("clusters {} needs a name", options.action),

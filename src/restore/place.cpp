@@ -20,6 +20,8 @@ constexpr std::uint64_t kMegabyte = 1U << 20;
 constexpr std::uint64_t kWalKept = 8ULL << 30;
 constexpr std::uint64_t kAir = 64 * kMegabyte;
 
+constexpr std::string_view kMarkerBeingWritten = "walback-restore.json.tmp";
+
 void check_directory(FileSystem& files, const Path& directory, PlaceReport& report,
                      std::vector<PlaceFault>& faults) {
   const auto info = files.stat(directory);
@@ -29,9 +31,11 @@ void check_directory(FileSystem& files, const Path& directory, PlaceReport& repo
     return faults.push_back({ErrorKind::conflict, fmt::format("'{}' is not a directory", directory.string()),
                              "Name a directory that does not exist yet."});
   }
-  const auto entries = files.list(directory);
+  auto entries = files.list(directory);
   if (!entries)
     return faults.push_back({entries.error().kind, entries.error().message, entries.error().hint});
+  // A restore that was killed while it wrote its first mark has laid nothing yet.
+  std::erase_if(*entries, [](const DirectoryEntry& entry) { return entry.name == kMarkerBeingWritten; });
   if (entries->empty()) return;
   auto marker = read_marker(files, {directory});
   if (!marker || !*marker) {
