@@ -71,6 +71,7 @@ std::string to_text(const CaptureStatus& status) {
       status.primary_seen_at ? Json(to_rfc3339(*status.primary_seen_at)) : Json(nullptr);
   json["started_at_us"] = status.started_at.unix_us;
   json["updated_at_us"] = status.updated_at.unix_us;
+  json["updated_monotonic_us"] = status.updated_monotonic_us;
   json["primary_seen_at_us"] = status.primary_seen_at ? Json(status.primary_seen_at->unix_us) : Json(nullptr);
   return to_text(json) + "\n";
 }
@@ -106,6 +107,7 @@ Result<CaptureStatus> parse_capture_status(const std::string& text, const std::s
   const auto updated = time_member(json, "updated_at_us");
   if (!updated) return missing("updated_at_us");
   status.updated_at = *updated;
+  status.updated_monotonic_us = member<std::int64_t>(json, "updated_monotonic_us").value_or(0);
   status.slot = member<std::string>(json, "slot").value_or("");
   status.epoch = static_cast<std::uint32_t>(member<std::int64_t>(json, "epoch").value_or(1));
   status.host = member<std::string>(json, "host").value_or("");
@@ -121,6 +123,11 @@ Result<CaptureStatus> parse_capture_status(const std::string& text, const std::s
   status.restarts = static_cast<std::uint64_t>(member<std::int64_t>(json, "restarts").value_or(0));
   status.last_error = member<std::string>(json, "last_error").value_or("");
   return status;
+}
+
+bool is_silent(const CaptureStatus& status, const Clock& clock) {
+  const std::int64_t age_us = clock.monotonic_us() - status.updated_monotonic_us;
+  return age_us < 0 || age_us > std::chrono::microseconds(kCaptureSilence).count();
 }
 
 Result<CaptureStatus> read_capture_status(FileSystem& files, const ArchiveLayout& archive) {

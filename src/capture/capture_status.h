@@ -1,8 +1,10 @@
 #pragma once
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
 
+#include "base/clock.h"
 #include "base/result.h"
 #include "base/timestamp.h"
 #include "catalog/archive_layout.h"
@@ -18,13 +20,15 @@ enum class CaptureState : std::uint8_t { starting, streaming, waiting, disk_full
 [[nodiscard]] std::string_view name_of(CaptureState state);
 
 /// What the capturer says of itself in `<archive>/capture.status`, about once a second. It is replaced
-/// atomically but not synced: after a power cut it may be old or empty, and nothing is decided by it. Whether
+/// atomically but not synced: after a power cut it may be old or empty. Nothing is decided by it. Whether
 /// the capturer lives is told by `updated_at` and by locks/capture.lock, not by `state`.
 struct CaptureStatus {
   CaptureState state = CaptureState::starting;
   int pid = 0;
   std::optional<int> receivewal_pid;
   Timestamp started_at, updated_at;
+  /// The same moment by this boot's monotonic clock: an age survives that the wall clock is set.
+  std::int64_t updated_monotonic_us = 0;
   std::string slot;
   std::uint32_t epoch = 1;
   std::string host;            ///< that is followed: "db1:5432"; empty: none yet
@@ -48,6 +52,9 @@ struct CaptureStatus {
 [[nodiscard]] std::string to_text(const CaptureStatus& status);
 /// Keys it does not know are ignored, so that an older `walback status` reads a newer capturer.
 [[nodiscard]] Result<CaptureStatus> parse_capture_status(const std::string& text, const std::string& what);
+/// It has said nothing for kCaptureSilence, or not since this machine was booted.
+[[nodiscard]] bool is_silent(const CaptureStatus& status, const Clock& clock);
+inline constexpr std::chrono::milliseconds kCaptureSilence{30'000};
 /// not_found when no capturer ever ran here.
 [[nodiscard]] Result<CaptureStatus> read_capture_status(FileSystem& files, const ArchiveLayout& archive);
 /// Atomic, not durable.

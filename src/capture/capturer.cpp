@@ -1,14 +1,21 @@
 #include "capture/capturer.h"
 
+#include <fmt/format.h>
 #include <unistd.h>
+
+#include <set>
 
 #include "capture/back_off.h"
 #include "capture/capture_status.h"
 #include "capture/disk_guard.h"
 #include "capture/epochs.h"
+#include "capture/held_end.h"
+#include "capture/held_file.h"
 #include "capture/primary_monitor.h"
 #include "capture/receiver_supervisor.h"
+#include "capture/slot_holder.h"
 #include "catalog/archive.h"
+#include "catalog/held_wal.h"
 #include "os/system.h"
 
 namespace walback {
@@ -19,6 +26,7 @@ constexpr std::chrono::milliseconds kTick{100};
 constexpr std::int64_t kStatusInterval = 1'000'000;
 /// A look older than this says nothing about now.
 constexpr std::int64_t kSightIsFresh = 5'000'000;
+constexpr int kMostWalRefusals = 5;
 
 /// The loop of run_capturer, cut into what happens in one tick.
 class Capturer {
@@ -41,7 +49,12 @@ class Capturer {
  private:
   Status tick(const PrimaryMonitor& monitor, std::stop_token stop);
   Status take_in(const PrimaryMonitor::Sight& sight);
+  void follow(const PrimaryView& view);
+  Status judge_refusal(const PrimaryView& view);
   void note_positions(const PrimaryView& view);
+  void look_for_file(const PrimaryView& view);
+  Status start_receiver(std::stop_token stop);
+  Status settle_epoch();
   void publish_status(bool now);
   void decide_state();
   [[nodiscard]] bool may_start() const;
@@ -52,15 +65,25 @@ class Capturer {
   CaptureStatus status_, published_;
   ReceiverSupervisor receiver_;
   DiskGuard disk_;
+  HostConninfo host_;        ///< where the WAL comes from
+  TimelineHistory history_;  ///< of its timeline
+  std::set<std::string> refused_;
+  SlotHolder holder_;
+  HeldFile held_file_;
   Repetition unreachable_, status_unwritable_;
   std::uint64_t sights_ = 0;
-  bool identity_seen_ = false, sender_seen_ = false, primary_fresh_ = false, primary_unreachable_ = true;
-  std::int64_t last_fresh_us_ = 0, next_publish_us_ = 0;
+  bool identity_seen_ = false, sender_seen_ = false, primary_fresh_ = false, primary_unreachable_ = true,
+       seen_since_end_ = false, may_set_lc_messages_ = false;
+  std::int64_t last_fresh_us_ = 0, next_publish_us_ = 0, ended_us_ = 0;
+  int wal_refusals_ = 0;
 };
 
 Status Capturer::run(std::stop_token stop) {
-  guarded_.newest_lsn = newest_lsn_by_name(TRY(setup_.files.list(setup_.archive.epoch(status_.epoch))),
-                                           guarded_.identity.segment_size);
+  const Path epoch = setup_.archive.epoch(status_.epoch);
+  if (const auto resume = resume_point(TRY(setup_.files.list(epoch)), guarded_.identity.segment_size)) {
+    guarded_.newest_lsn = held_end(setup_.files, epoch, guarded_.identity, *resume);
+    guarded_.newest_timeline = resume->timeline;
+  }
   setup_.log.info(kArea, "capture_started",
                   {{key::slot, setup_.slot},
                    {key::epoch, std::to_string(status_.epoch)},
@@ -69,8 +92,13 @@ Status Capturer::run(std::stop_token stop) {
   publish_status(true);
   Status result;
   {
-    const PrimaryMonitor monitor(setup_.look ? setup_.look : look_at_primary(setup_.conninfo, setup_.slot),
-                                 setup_.clock, setup_.look_interval);
+    const auto known = [&]() -> Result<KnownCluster> {
+      return KnownCluster{
+          guarded_.identity.system_identifier, TRY(newest_history(setup_.files, setup_.archive)), {}};
+    };
+    const PrimaryMonitor monitor(
+        setup_.look ? setup_.look : look_at_primary(setup_.conninfo, setup_.slot, known), setup_.clock,
+        setup_.look_interval);
     while (result && sleep_for(stop, kTick)) result = tick(monitor, stop);
     // Before the monitor is joined, which can take as long as a look: the WAL first.
     receiver_.stop();
@@ -94,12 +122,20 @@ Status Capturer::tick(const PrimaryMonitor& monitor, std::stop_token stop) {
     TRY(take_in(*sight));
   }
   primary_fresh_ = last_fresh_us_ != 0 && now_us() - last_fresh_us_ <= kSightIsFresh;
+  const bool was_running = receiver_.running();
   TRY(receiver_.watch());
   disk_.look(status_);
   if (disk_.full()) receiver_.stop();
   if (!receiver_.running()) {
     sender_seen_ = false;
-    if (may_start()) receiver_.start(setup_.conninfo, stop);
+    if (was_running) {
+      seen_since_end_ = false;
+      ended_us_ = now_us();
+      if (!receiver_.wal_refused().empty()) ++wal_refusals_;
+    }
+    // Whose history refused it? The next look tells.
+    if (was_running && !receiver_.history_refused().empty()) identity_seen_ = false;
+    if (may_start()) TRY(start_receiver(stop));
   }
   decide_state();
   publish_status(false);
@@ -109,7 +145,10 @@ Status Capturer::tick(const PrimaryMonitor& monitor, std::stop_token stop) {
 Status Capturer::take_in(const PrimaryMonitor::Sight& sight) {
   if (!sight.view) {
     const auto& error = sight.view.error();
+    if (error.kind == ErrorKind::conflict || error.kind == ErrorKind::foreign_system)
+      return tl::unexpected(error);
     primary_unreachable_ = error.kind == ErrorKind::unreachable;
+    seen_since_end_ = seen_since_end_ || sight.begun_us >= ended_us_;
     sender_seen_ = false;
     status_.last_error = error.message;
     if (unreachable_.due(now_us())) {
@@ -118,14 +157,89 @@ Status Capturer::take_in(const PrimaryMonitor::Sight& sight) {
     return {};
   }
   TRY(guard_slot(*sight.view, guarded_));
+  holder_.observe(sight.view->sender, receiver_.ran_at(sight.taken_us));
+  if (auto rival = holder_.rival(setup_.slot)) return tl::unexpected(std::move(*rival));
+  if (sight.begun_us >= ended_us_) {
+    seen_since_end_ = true;
+    TRY(judge_refusal(*sight.view));
+  }
+  follow(*sight.view);
   if (unreachable_.over()) setup_.log.info(kArea, "primary_seen_again");
   identity_seen_ = true;
   primary_unreachable_ = false;
   last_fresh_us_ = sight.taken_us;
-  sender_seen_ = sight.view->sender.has_value();
+  sender_seen_ = sight.view->sender && holder_.is_ours(*sight.view->sender);
   status_.primary_seen_at = sight.taken_at;
   note_positions(*sight.view);
+  if (receiver_.ran_at(sight.begun_us)) look_for_file(*sight.view);
   receiver_.watch_progress(sight);
+  return {};
+}
+
+/// pg_receivewal says that the primary removed what must come next. Its words are only believed where the
+/// primary's own directory cannot be asked, or contradicts them again and again.
+Status Capturer::judge_refusal(const PrimaryView& view) {
+  if (sender_seen_) wal_refusals_ = 0;
+  const bool doubted = view.oldest_wal_file && wal_refusals_ < kMostWalRefusals;
+  if (receiver_.wal_refused().empty() || doubted) return {};
+  return tl::unexpected(wal_removed_error(guarded_, receiver_.wal_refused()));
+}
+
+/// Another host, or another server behind the same name: pg_receivewal ends, and starts again there.
+void Capturer::follow(const PrimaryView& view) {
+  std::set<std::string> refused;
+  for (const Error& error : view.refused) {
+    refused.insert(error.message);
+    if (!refused_.contains(error.message))
+      setup_.log.warn(kArea, "host_refused", {{key::error, error.message}, {key::hint, error.hint}});
+  }
+  refused_ = std::move(refused);
+  if (view.host == host_ && view.history == history_) return;
+  const bool first = host_.conninfo.empty();
+  if (!first) receiver_.stop();
+  host_ = view.host;
+  may_set_lc_messages_ = view.may_set_lc_messages;
+  history_ = view.history;
+  status_.host = host_.name;
+  status_.timeline = history_.timeline.value;
+  status_.held_lsn.reset();
+  status_.durable_lsn.reset();
+  setup_.log.write(first ? LogLevel::info : LogLevel::warn, kArea,
+                   first ? "primary_followed" : "primary_changed",
+                   {{"host", host_.name},
+                    {key::timeline, std::to_string(history_.timeline.value)},
+                    {"history", path_text(history_)}});
+}
+
+/// What only a person can mend ends the capturer; a full disk passes.
+Status Capturer::start_receiver(std::stop_token stop) {
+  const Status settled = settle_epoch();
+  if (settled) {
+    receiver_.start(host_.conninfo, may_set_lc_messages_, stop);
+  } else if (settled.error().kind == ErrorKind::conflict) {
+    return settled;
+  } else {
+    receiver_.put_off(settled.error());
+  }
+  return {};
+}
+
+/// In the newest epoch, or in a new one where the server's history says that it must be. pg_receivewal's own
+/// words about its history follow the server's language, and come too late: they are only believed where
+/// ours finds nothing to object to.
+Status Capturer::settle_epoch() {
+  const auto entries = TRY(setup_.files.list(setup_.archive.epoch(status_.epoch)));
+  if (const auto resume = resume_point(entries, guarded_.identity.segment_size)) {
+    const auto reason = TRY(reason_for_new_epoch(*resume, history_));
+    if (!reason && !receiver_.history_refused().empty())
+      return tl::unexpected(not_in_history_error(guarded_, receiver_.history_refused()));
+    if (reason) {
+      status_.epoch = TRY(open_epoch(setup_.files, setup_.archive, setup_.clock.now(), *reason));
+      guarded_.epoch = status_.epoch;
+      setup_.log.warn(kArea, "epoch_opened",
+                      {{key::epoch, std::to_string(status_.epoch)}, {"reason", *reason}});
+    }
+  }
   return {};
 }
 
@@ -133,7 +247,7 @@ Status Capturer::take_in(const PrimaryMonitor::Sight& sight) {
 /// what is on disk beyond them is still there. Only a primary that is itself behind makes them go back.
 void Capturer::note_positions(const PrimaryView& view) {
   status_.primary_flush_lsn = view.flush_lsn;
-  if (!receiver_.running() || !view.sender) return;
+  if (!receiver_.running() || !view.sender || !holder_.is_ours(*view.sender)) return;
   const auto advance = [&](std::optional<Lsn>& position, std::optional<Lsn> reported) {
     if (!reported || !reported->valid()) return;
     if (!position || *position < *reported || view.flush_lsn < *position) position = reported;
@@ -142,13 +256,30 @@ void Capturer::note_positions(const PrimaryView& view) {
   advance(status_.durable_lsn, view.sender->flush_lsn);
   if (status_.held_lsn && (!guarded_.newest_lsn || *guarded_.newest_lsn < *status_.held_lsn)) {
     guarded_.newest_lsn = status_.held_lsn;
+    guarded_.newest_timeline = view.history.timeline;
   }
+}
+
+void Capturer::look_for_file(const PrimaryView& view) {
+  if (!view.sender || !view.sender->write_lsn || !holder_.is_ours(*view.sender)) return;
+  const Path epoch = setup_.archive.epoch(status_.epoch);
+  const auto gone = held_file_.missed(setup_.files, epoch, view.history.timeline, *view.sender->write_lsn,
+                                      guarded_.identity.segment_size);
+  if (!gone || !*gone) return;
+  status_.last_error =
+      fmt::format("'{}' is gone, and pg_receivewal still writes to it", (epoch / **gone).string());
+  setup_.log.error(kArea, "wal_file_vanished",
+                   {{key::error, status_.last_error},
+                    {key::hint,
+                     "Find out who deletes in the archive. pg_receivewal is started again and "
+                     "fetches this segment anew; what is gone of older ones is a gap."}});
+  receiver_.stop();
 }
 
 /// Never before the primary was seen to be ours. Later also unseen, unless nobody answers at all: sessions
 /// for queries may be used up while replication has its own.
 bool Capturer::may_start() const {
-  return !disk_.full() && identity_seen_ && receiver_.due() && (primary_fresh_ || !primary_unreachable_);
+  return !disk_.full() && identity_seen_ && seen_since_end_ && receiver_.due() && (primary_fresh_ || !primary_unreachable_);
 }
 
 void Capturer::decide_state() {
@@ -171,6 +302,7 @@ void Capturer::publish_status(bool now) {
   }
   next_publish_us_ = now_us() + kStatusInterval;
   status_.updated_at = setup_.clock.now();
+  status_.updated_monotonic_us = now_us();
   published_ = status_;
   const auto written = write_capture_status(setup_.files, setup_.archive, status_);
   if (written) {

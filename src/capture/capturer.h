@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/result.h"
-#include "capture/slot_guard.h"
+#include "capture/follow_primary.h"
 #include "catalog/archive_layout.h"
 #include "os/file_system.h"
 #include "os/process.h"
@@ -17,7 +17,7 @@ namespace walback {
 /// What a capturer works with. It needs the network and one directory; it never opens the catalog.
 struct CaptureSetup {
   ArchiveLayout archive;
-  std::string conninfo;  ///< of the primary, without a password
+  std::string conninfo;  ///< of every host that may be the primary, without a password
   std::string slot;
   Path pg_receivewal;
   bool synchronous = true;
@@ -41,7 +41,14 @@ struct CaptureSetup {
 /// starts it (walback run, systemd) shows its end, and starts it again at its own pace.
 /// Everything else is waited out: a dead or silent primary, a dead network, a full disk, a held slot, a
 /// pg_receivewal that was killed or hangs. pg_receivewal is not started before the primary was seen to be the
-/// right one, since it would write the WAL of any cluster that it is led to.
+/// right one, since it would write the WAL of any cluster that it is led to, and it gets the conninfo of that
+/// one host, so that it cannot wander.
+///
+/// A failover is followed: the host that is not in recovery, on the newest timeline that descends from what
+/// is held (pg/choose_primary.h). Where its history forked before the end of the newest epoch, the next one
+/// is opened, with a line in the journal; nothing of the old one is touched. Hosts on a timeline that was
+/// left, or that does not descend from ours, are refused: a WARN while another one is the primary, the end of
+/// the capturer (conflict) when none is.
 ///
 /// Killed with -9 it leaves nothing to clean up: the lock is freed, pg_receivewal ends with it, and the next
 /// start resumes in the same files. Nothing in an epoch is ever deleted, moved or truncated.

@@ -1,7 +1,12 @@
 #include "capture/epochs.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+
 #include "catalog/archive.h"
 #include "catalog/journal.h"
+#include "os/crash_point.h"
 
 namespace walback {
 namespace {
@@ -34,9 +39,29 @@ Result<std::uint32_t> open_epoch(FileSystem& files, const ArchiveLayout& archive
   const std::uint32_t newest = TRY(open_newest_epoch(files, archive));
   const std::uint32_t epoch = TRY(holds_segments(files, archive.epoch(newest), size)) ? newest + 1 : newest;
   TRY(append_journal(files, archive.journal(), epoch_opened_entry(at, epoch, reason)));
+  crash_point("epoch.recorded");
   TRY(files.create_directories(archive.epoch(epoch)));
   TRY(files.sync_directory(archive.wal()));
   return epoch;
+}
+
+Result<std::optional<std::string>> reason_for_new_epoch(const ResumePoint& resume,
+                                                        const TimelineHistory& server) {
+  if (resume.timeline == server.timeline) return std::optional<std::string>{};
+  const auto left = std::ranges::find(server.entries, resume.timeline, &TimelineHistory::Entry::timeline);
+  if (left == server.entries.end()) {
+    return fail(ErrorKind::conflict,
+                fmt::format("the newest epoch ends on timeline {}, which is not among those of the primary "
+                            "(timeline {})",
+                            resume.timeline.value, server.timeline.value),
+                "Was the archive's newest directory under wal/ changed by hand? Compare it with the server's "
+                "history files.");
+  }
+  if (resume.lsn <= left->switch_lsn) return std::optional<std::string>{};
+  return std::optional{
+      fmt::format("the primary's history left timeline {} at {}, before {}, up to where it "
+                  "was captured",
+                  resume.timeline.value, to_string(left->switch_lsn), to_string(resume.lsn))};
 }
 
 }  // namespace walback

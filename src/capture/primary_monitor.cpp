@@ -17,7 +17,8 @@ std::optional<PrimaryMonitor::Sight> PrimaryMonitor::latest() const {
 void PrimaryMonitor::watch(std::stop_token stop, std::chrono::milliseconds interval) {
   std::uint64_t number = 0;
   do {
-    Sight sight{look_(), ++number, 0, {}};
+    const std::int64_t begun_us = clock_.monotonic_us();
+    Sight sight{look_(), ++number, begun_us, 0, {}};
     sight.taken_us = clock_.monotonic_us();
     sight.taken_at = clock_.now();
     const std::lock_guard guard(mutex_);

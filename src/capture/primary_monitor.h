@@ -7,7 +7,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
-#include "capture/slot_guard.h"
+#include "capture/follow_primary.h"
 
 namespace walback {
 
@@ -20,6 +20,7 @@ class PrimaryMonitor {
   struct Sight {
     Result<PrimaryView> view;
     std::uint64_t number = 0;   ///< counts the looks
+    std::int64_t begun_us = 0;  ///< monotonic
     std::int64_t taken_us = 0;  ///< monotonic, when the look ended
     Timestamp taken_at;
   };

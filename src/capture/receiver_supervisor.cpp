@@ -78,10 +78,8 @@ Status ReceiverSupervisor::ended(ExitStatus how) {
   stall_.reset();
   status_.receivewal_pid.reset();
   status_.last_error = end.line.empty() ? "pg_receivewal ended: " + to_string(how) : end.line;
-  if (end.reason == ReceivewalLine::wal_removed) return tl::unexpected(wal_removed_error(guarded_, end.line));
-  if (end.reason == ReceivewalLine::not_in_history) {
-    return tl::unexpected(not_in_history_error(guarded_, end.line));
-  }
+  if (end.reason == ReceivewalLine::wal_removed) wal_refused_ = end.line;
+  if (end.reason == ReceivewalLine::not_in_history) history_refused_ = end.line;
   disk_full_ = end.reason == ReceivewalLine::disk_full;
   auto wait = back_off_.next(ran, random_u64());
   if (disk_full_) wait = std::max(wait, kDiskFullPause);
@@ -104,33 +102,37 @@ Status ReceiverSupervisor::ended(ExitStatus how) {
   return {};
 }
 
-void ReceiverSupervisor::start(const std::string& primary, std::stop_token stop) {
-  const auto give_up = [&](const Error& error) {
-    status_.last_error = error.message;
-    disk_full_ = error.kind == ErrorKind::disk_full;
-    next_start_us_ = now_us() + back_off_.next({}, random_u64()).count() * 1000;
-    if (failing_.due(now_us())) {
-      setup_.log.error(kArea, "receivewal_not_started",
-                       {{key::error, error.message}, {key::hint, error.hint}});
-    }
-  };
+void ReceiverSupervisor::put_off(const Error& error) {
+  status_.last_error = error.message;
+  disk_full_ = error.kind == ErrorKind::disk_full;
+  next_start_us_ = now_us() + back_off_.next({}, random_u64()).count() * 1000;
+  if (failing_.due(now_us())) {
+    setup_.log.error(kArea, "receivewal_not_started", {{key::error, error.message}, {key::hint, error.hint}});
+  }
+}
+
+void ReceiverSupervisor::start(const std::string& primary, bool english, std::stop_token stop) {
   const auto directory = setup_.archive.epoch(status_.epoch);
+  // Somebody may have removed it.
+  if (const Status made = setup_.files.create_directories(directory); !made) return put_off(made.error());
   const auto completed = complete_padding(setup_.files, directory, guarded_.identity.segment_size, stop);
-  if (!completed) return give_up(completed.error());
+  if (!completed) return put_off(completed.error());
   for (const auto& name : *completed) {
     setup_.log.warn(kArea, "partial_completed",
                     {{key::path, (directory / name).string()},
                      {"why", "pg_receivewal was ended while it padded the file with zeros"}});
   }
-  const auto conninfo = make_receiver_conninfo(primary);
-  if (!conninfo) return give_up(conninfo.error());
+  const auto conninfo = make_receiver_conninfo(primary, english);
+  if (!conninfo) return put_off(conninfo.error());
   const auto command =
       receivewal_command({setup_.pg_receivewal, directory, *conninfo, setup_.slot, setup_.synchronous});
   auto started = Receiver::start(setup_.processes, command, now_us());
-  if (!started) return give_up(started.error());
+  if (!started) return put_off(started.error());
   status_.restarts = starts_++;
   receiver_ = std::move(*started);
   receiver_end_.reset();
+  history_refused_.clear();
+  wal_refused_.clear();
   stall_.reset();
   status_.receivewal_pid = receiver_->pid();
   setup_.log.info(kArea, "receivewal_started",

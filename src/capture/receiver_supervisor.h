@@ -24,14 +24,24 @@ class ReceiverSupervisor {
       : setup_(setup), guarded_(archive), status_(status), back_off_(setup.restart_min, setup.restart_max) {}
 
   [[nodiscard]] bool running() const { return receiver_ != nullptr; }
+  [[nodiscard]] bool ran_at(std::int64_t us) const { return receiver_ && receiver_->started_us() <= us; }
   /// The wait after the last end is over.
   [[nodiscard]] bool due() const { return now_us() >= next_start_us_; }
   [[nodiscard]] bool disk_full() const { return disk_full_; }
   void disk_has_room() { disk_full_ = false; }
+  /// The last one was told that where it would go on is not in the server's history, in these words.
+  [[nodiscard]] const std::string& history_refused() const { return history_refused_; }
+
+  /// The last one was told that its WAL was removed, in these words, or what looks like them: they follow the
+  /// server's language.
+  [[nodiscard]] const std::string& wal_refused() const { return wal_refused_; }
 
   /// From the server that `primary` leads to, into the newest epoch. What keeps it from starting is logged
   /// and tried again after a wait.
-  void start(const std::string& primary, std::stop_token stop);
+  /// `english`: the server lets us choose the language of its messages.
+  void start(const std::string& primary, bool english, std::stop_token stop);
+  /// It cannot be started now, for this reason: said, and tried again after a wait.
+  void put_off(const Error& error);
   /// Passes its lines on, and notices its end. An error needs a person.
   [[nodiscard]] Status watch();
   /// Ends one that receives nothing although the primary has more.
@@ -54,6 +64,7 @@ class ReceiverSupervisor {
   Repetition failing_;
   std::uint64_t starts_ = 0;
   bool disk_full_ = false;
+  std::string history_refused_, wal_refused_;
   std::int64_t next_start_us_ = 0;
 };
 

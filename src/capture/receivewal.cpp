@@ -5,6 +5,7 @@
 
 #include "os/system.h"
 #include "pg/connection.h"
+#include "pg/conninfo.h"
 #include "pg/standby_names.h"
 
 namespace walback {
@@ -80,29 +81,19 @@ Command receivewal_command(const ReceivewalOptions& options) {
   return command;
 }
 
-Result<std::string> make_receiver_conninfo(const std::string& conninfo) {
-  return with_keywords(conninfo, {{"application_name", std::string(kReceiverName)},
-                                  {"connect_timeout", "10"},
-                                  {"keepalives", "1"},
-                                  {"keepalives_idle", "10"},
-                                  {"keepalives_interval", "5"},
-                                  {"keepalives_count", "3"},
-                                  {"tcp_user_timeout", "30000"}});
-}
-
-std::optional<Lsn> newest_lsn_by_name(const std::vector<DirectoryEntry>& entries, SegmentSize size) {
-  std::optional<WalFileName> newest;
-  for (const auto& entry : entries) {
-    const auto name = parse_wal_file_name(entry.name, size);
-    if (!name || name->kind == WalFileKind::history) continue;
-    const auto rank = [](const WalFileName& file) {
-      return std::tuple(file.timeline, file.number, file.kind == WalFileKind::segment);
-    };
-    if (!newest || rank(*newest) < rank(*name)) newest = name;
+Result<std::string> make_receiver_conninfo(const std::string& conninfo, bool english) {
+  Keywords ours{{"application_name", std::string(kReceiverName)},
+                {"connect_timeout", "10"},
+                {"keepalives", "1"},
+                {"keepalives_idle", "10"},
+                {"keepalives_interval", "5"},
+                {"keepalives_count", "3"},
+                {"tcp_user_timeout", "30000"}};
+  if (english) {
+    const std::string theirs = keyword(TRY(parse_conninfo(conninfo, "primary.conninfo")), "options");
+    ours.emplace_back("options", theirs.empty() ? "-c lc_messages=C" : theirs + " -c lc_messages=C");
   }
-  if (!newest) return std::nullopt;
-  const Lsn start = start_of(newest->number, size);
-  return newest->kind == WalFileKind::segment ? start + size.bytes() : start;
+  return with_keywords(conninfo, ours);
 }
 
 Result<std::vector<std::string>> complete_padding(FileSystem& files, const Path& epoch, SegmentSize size,

@@ -42,14 +42,11 @@ struct ReceivewalOptions {
 /// write_lsn is news; never compressed (what a killed compressor holds back is lost).
 [[nodiscard]] Command receivewal_command(const ReceivewalOptions& options);
 
-/// The primary's conninfo with our application_name (kReceiverName), and with keepalives and tcp_user_timeout, without which
-/// a connection whose other end vanished is noticed after two hours.
-[[nodiscard]] Result<std::string> make_receiver_conninfo(const std::string& conninfo);
-
-/// Where the files of an epoch end by their names: the end of the newest finished segment, or the start of
-/// the newest `.partial` where that is later. Nothing for an empty epoch.
-[[nodiscard]] std::optional<Lsn> newest_lsn_by_name(const std::vector<DirectoryEntry>& entries,
-                                                    SegmentSize size);
+/// The primary's conninfo with our application_name (kReceiverName), and with keepalives and
+/// tcp_user_timeout, without which a connection whose other end vanished is noticed after two hours.
+/// `english`: the server lets this role choose the language of its messages, which is then that of
+/// classify_receivewal_line.
+[[nodiscard]] Result<std::string> make_receiver_conninfo(const std::string& conninfo, bool english = false);
 
 /// pg_receivewal fills a new `.partial` with zeros before its first byte of WAL. Killed (or out of room) in
 /// the middle of that it leaves a short file, and refuses to start over it, for ever: "has 81920 bytes,

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include "support/fake_clock.h"
 #include "support/faulty_file_system.h"
 #include "support/memory_file_system.h"
 
@@ -16,6 +17,7 @@ CaptureStatus full() {
   status.receivewal_pid = 101;
   status.started_at = {1'795'168'800'000'001};
   status.updated_at = {1'795'168'801'500'000};
+  status.updated_monotonic_us = 42'000'000;
   status.slot = "walback";
   status.epoch = 2;
   status.host = "db2:5432";
@@ -44,6 +46,25 @@ TEST_CASE("capture.status: what is written is what is read, each state and each 
     status.state = state;
     CHECK(parse_capture_status(to_text(status), "x").value() == status);
   }
+}
+
+TEST_CASE("capture.status: silence is measured with the clock that nobody sets") {
+  FakeClock clock;
+  CaptureStatus status = full();
+  status.updated_at = clock.now();
+  status.updated_monotonic_us = clock.monotonic_us();
+  for (const std::int64_t hours : {1, -1}) {
+    clock.set({clock.now().unix_us + hours * 3'600'000'000});
+    CHECK_FALSE(is_silent(status, clock));
+  }
+  clock.advance(kCaptureSilence);
+  CHECK_FALSE(is_silent(status, clock));
+  clock.set({status.updated_at.unix_us});
+  clock.advance(std::chrono::milliseconds(1));
+  CHECK(is_silent(status, clock));
+  // Of another boot.
+  status.updated_monotonic_us = clock.monotonic_us() + 1;
+  CHECK(is_silent(status, clock));
 }
 
 TEST_CASE("capture.status: LSNs and times stand in it as in every answer of walback") {

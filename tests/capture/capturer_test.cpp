@@ -8,6 +8,7 @@
 
 #include "capture/capture_status.h"
 #include "catalog/archive.h"
+#include "catalog/journal.h"
 #include "os/system.h"
 #include "support/fake_clock.h"
 #include "support/recording_log.h"
@@ -26,6 +27,8 @@ const Script kRunsOn{.lines = {}, .status = std::nullopt};
 class ScriptedPrimary {
  public:
   ScriptedPrimary() {
+    view_.host = {"host=a", "a:5432"};
+    view_.history.timeline = {1};
     view_.system_identifier = kIdentifier;
     view_.flush_lsn = {0x3000000};
     ReplicationSlot slot;
@@ -65,9 +68,10 @@ class Running {
   }
   void start() {
     thread_ = std::jthread([this](std::stop_token stop) {
-      const CaptureSetup setup{
-          archive,   "host=a", "walback", "/bin/pg_receivewal", true, 500ms, 15'000ms, real_file_system(),
-          processes, clock,    log,       primary.look(),       20ms};
+      const CaptureSetup setup{archive,   "host=a", "walback", "/bin/pg_receivewal",
+                               true,      500ms,    15'000ms,  real_file_system(),
+                               processes, clock,    log,       [this] { return look(); },
+                               20ms};
       result = run_capturer(setup, stop);
       ended = true;
     });
@@ -87,6 +91,14 @@ class Running {
     }
     return true;
   }
+  /// The primary has a walsender only once there is a pg_receivewal.
+  Result<PrimaryView> look() {
+    const bool started = !processes.commands().empty();
+    auto view = primary.look()();
+    if (view && !started) view->sender.reset();
+    if (view && rival) rival(*view);
+    return view;
+  }
   CaptureStatus status() {
     return read_capture_status(real_file_system(), archive).value_or(CaptureStatus{});
   }
@@ -97,6 +109,7 @@ class Running {
   RecordingLog log;
   ScriptedProcesses processes;
   ScriptedPrimary primary;
+  std::function<void(PrimaryView&)> rival;  ///< changes every view
   Status result;
   std::atomic<bool> ended = false;
 
@@ -126,6 +139,27 @@ TEST_CASE("capturer: streams, says what is held and durable, and ends pg_receive
   CHECK(name_of(capturer.status().state) == "stopped");
   REQUIRE_FALSE(capturer.processes.signals().empty());
   CHECK(capturer.processes.signals().front() == 2);
+}
+
+TEST_CASE("capturer: a clock that steps restarts nothing, and hides no age") {
+  Running capturer;
+  capturer.primary.change([](PrimaryView& view) { view.sender = sender_at(0x3000000, 0x3000000); });
+  capturer.start();
+  const auto streaming = [&] { return capturer.status().state == CaptureState::streaming; };
+  REQUIRE(capturer.until(streaming));
+  for (const std::int64_t hours : {-2, 3}) {
+    capturer.clock.set({capturer.clock.now().unix_us + hours * 3'600'000'000});
+    const std::int64_t then_us = capturer.clock.monotonic_us();
+    // Long enough for every bound that the capturer knows.
+    REQUIRE(capturer.until([&] { return capturer.clock.monotonic_us() - then_us > 40'000'000; }));
+    CHECK(capturer.processes.commands().size() == 1);
+    CHECK(streaming());
+    REQUIRE(capturer.until(
+        [&] { return std::llabs((capturer.status().updated_at.unix_us - capturer.clock.now().unix_us)) < 5'000'000; }));
+    CHECK_FALSE(is_silent(capturer.status(), capturer.clock));
+  }
+  CHECK_FALSE(capturer.log.contains("WARN"));
+  CHECK(capturer.stop());
 }
 
 TEST_CASE("capturer: pg_receivewal is started again whenever it ends, and each of its lines is logged") {
@@ -259,4 +293,145 @@ TEST_CASE("capturer: the second one on an archive is refused, naming the first")
   REQUIRE_FALSE(second);
   CHECK(second.error().kind == ErrorKind::conflict);
   CHECK(capturer.stop());
+}
+
+namespace {
+
+/// A standby that was promoted at `left` is found under another name.
+void promote(ScriptedPrimary& primary, Lsn left) {
+  primary.change([&](PrimaryView& view) {
+    view.host = {"host=b", "b:5432"};
+    view.history = {{2}, {{{1}, left, "promoted"}}};
+    view.sender.reset();
+  });
+}
+
+}  // namespace
+
+TEST_CASE("capturer: the new primary is followed, and pg_receivewal is led there alone") {
+  Running capturer;
+  capturer.start();
+  REQUIRE(capturer.until([&] { return capturer.processes.commands().size() == 1; }));
+  CHECK(capturer.processes.commands().back().find("host=a") != std::string::npos);
+  CHECK(capturer.status().host == "a:5432");
+  REQUIRE(real_file_system().write(capturer.archive.epoch(1) / "000000010000000000000002.partial", "wal"));
+  promote(capturer.primary, {0x2100000});
+  REQUIRE(capturer.until([&] { return capturer.processes.commands().size() == 2; }));
+  const std::string command = capturer.processes.commands().back();
+  CHECK(command.find("host=b") != std::string::npos);
+  CHECK(command.find("host=a") == std::string::npos);
+  CHECK(command.find("/wal/0001") != std::string::npos);  // it left inside our open segment
+  REQUIRE(capturer.until([&] { return capturer.status().timeline == 2; }));
+  CHECK(capturer.status().host == "b:5432");
+  CHECK(capturer.status().epoch == 1);
+  CHECK(capturer.log.contains(
+      "WARN capture primary_changed host=b:5432 timeline=2 history=\"1 until 0/2100000, then 2\""));
+  CHECK(capturer.stop());
+}
+
+TEST_CASE("capturer: a primary whose history forked before what is held gets an epoch of its own, with why") {
+  Running capturer;
+  capturer.start();
+  REQUIRE(capturer.until([&] { return capturer.processes.commands().size() == 1; }));
+  const Path held = capturer.archive.epoch(1) / "000000010000000000000028";
+  REQUIRE(real_file_system().write(held, "the abandoned end"));
+  promote(capturer.primary, {0x2100000});
+  REQUIRE(capturer.until([&] { return capturer.processes.commands().size() == 2; }));
+  CHECK(capturer.processes.commands().back().find("/wal/0002") != std::string::npos);
+  REQUIRE(capturer.until([&] { return capturer.status().epoch == 2; }));
+  CHECK(real_file_system().read(held).value() == "the abandoned end");
+  const auto journal = read_journal(real_file_system(), capturer.archive.journal()).value();
+  REQUIRE(journal.entries.size() == 1);
+  CHECK(journal.entries[0].body["reason"] ==
+        "the primary's history left timeline 1 at 0/2100000, before 0/2900000, up to where it was captured");
+  CHECK(capturer.stop());
+}
+
+TEST_CASE("capturer: other servers that take writes are named once; where none is left, a person is needed") {
+  Running capturer;
+  const Error old{ErrorKind::conflict, "'c' takes writes on timeline 1", "Stop it."};
+  capturer.primary.change([&](PrimaryView& view) { view.refused = {old}; });
+  capturer.start();
+  REQUIRE(capturer.until([&] { return capturer.log.count("host_refused") == 1; }));
+  capturer.primary.change([&](PrimaryView& view) { view.flush_lsn = {0x3000100}; });
+  REQUIRE(capturer.until([&] { return capturer.status().primary_flush_lsn == Lsn{0x3000100}; }));
+  CHECK(capturer.log.count("host_refused") == 1);
+  capturer.primary.fail_with(old);
+  REQUIRE(capturer.until([&] { return capturer.ended.load(); }));
+  CHECK(capturer.stop().error().message == "'c' takes writes on timeline 1");
+}
+
+TEST_CASE("capturer: pg_receivewal's word about the history is held against the primary's own") {
+  const Script refused{.lines = {"pg_receivewal: error: could not send replication command "
+                                 "\"START_REPLICATION\": ERROR:  requested starting point 0/A00000 on "
+                                 "timeline 1 is not in this server's history"},
+                       .status = ExitStatus{1, 0}};
+  SUBCASE("which explains it: a new epoch") {
+    Running capturer;
+    capturer.processes.add("pg_receivewal", refused);
+    capturer.start();
+    REQUIRE(capturer.until([&] { return capturer.processes.commands().size() == 1; }));
+    REQUIRE(real_file_system().write(capturer.archive.epoch(1) / "000000010000000000000028", "wal"));
+    promote(capturer.primary, {0x2100000});
+    REQUIRE(capturer.until([&] { return capturer.status().epoch == 2; }));
+    CHECK(capturer.stop());
+  }
+  SUBCASE("which does not: a person is needed") {
+    Running capturer;
+    REQUIRE(real_file_system().write(capturer.archive.epoch(1) / "000000010000000000000028", "wal"));
+    capturer.processes.add("pg_receivewal", refused);
+    capturer.start();
+    REQUIRE(capturer.until([&] { return capturer.ended.load(); }));
+    CHECK(capturer.stop().error().kind == ErrorKind::conflict);
+  }
+}
+
+TEST_CASE("capturer: a slot that another live receiver holds is refused, with who it is") {
+  Running capturer;
+  capturer.processes.set_always("pg_receivewal",
+                                {.lines = {"pg_receivewal: error: could not send replication command "
+                                           "\"START_REPLICATION\": ERROR:  replication slot \"walback\" is "
+                                           "active for PID 4711"},
+                                 .status = ExitStatus{1, 0}});
+  std::int64_t replied = 0;
+  capturer.rival = [&](PrimaryView& view) {
+    view.sender = sender_at(0x3000000, 0x3000000);
+    view.sender->application_name = "walback_capture";
+    view.sender->reply_time = Timestamp{replied += 100'000};
+  };
+  capturer.start();
+  REQUIRE(capturer.until([&] { return capturer.ended.load(); }));
+  const Status ended = capturer.stop();
+  CHECK(ended.error().kind == ErrorKind::conflict);
+  CHECK(ended.error().message ==
+        "replication slot 'walback' is used by another receiver: pid 4711 on the primary, application_name "
+        "'walback_capture'");
+  CHECK_FALSE(capturer.status().held_lsn);
+}
+
+TEST_CASE(
+    "capturer: what pg_receivewal says of removed WAL is doubted while the primary's files contradict") {
+  Running capturer;
+  const std::string words =
+      "pg_receivewal: error: unexpected termination of replication stream: ERROR:  requested WAL segment "
+      "000000010000000000000003 has already been removed";
+  capturer.processes.add("pg_receivewal", {.lines = {words}, .status = ExitStatus{1, 0}});
+  capturer.primary.change([](PrimaryView& view) { view.oldest_wal_file = "000000010000000000000001"; });
+  capturer.start();
+  REQUIRE(capturer.until([&] { return capturer.processes.commands().size() == 2; }));
+  CHECK_FALSE(capturer.ended.load());
+  CHECK(capturer.stop());
+}
+
+TEST_CASE("capturer: pg_receivewal is not started again before the primary was seen again") {
+  Running capturer;
+  capturer.processes.add("pg_receivewal", {.lines = {}, .status = ExitStatus{1, 0}});
+  capturer.rival = [&](PrimaryView& view) {
+    // What is behind the address by the time pg_receivewal has ended.
+    if (!capturer.processes.commands().empty()) view.system_identifier = 1;
+  };
+  capturer.start();
+  REQUIRE(capturer.until([&] { return capturer.ended.load(); }));
+  CHECK(capturer.stop().error().kind == ErrorKind::foreign_system);
+  CHECK(capturer.processes.commands().size() == 1);
 }

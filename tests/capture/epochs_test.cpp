@@ -95,3 +95,20 @@ TEST_CASE("epochs: killed at any point, with or without a power cut, and opened 
     }
   }
 }
+
+TEST_CASE("epochs: a new one is needed where the primary's history left before our place in it") {
+  const TimelineHistory second{{2}, {{{1}, {0x94F780}, ""}}};
+  const auto needed = [&](TimelineId timeline, std::uint64_t lsn) {
+    return reason_for_new_epoch({timeline, {lsn}}, second).value();
+  };
+  CHECK_FALSE(needed({2}, 0xA00000));
+  CHECK_FALSE(needed({1}, 0x900000));  // inside our open segment
+  CHECK_FALSE(needed({1}, 0x94F780));
+  CHECK(needed({1}, 0xA00000) ==
+        "the primary's history left timeline 1 at 0/94F780, before 0/A00000, up to where it was captured");
+  const auto elsewhere = reason_for_new_epoch({{3}, {0x900000}}, second);
+  REQUIRE_FALSE(elsewhere);
+  CHECK(elsewhere.error().kind == ErrorKind::conflict);
+  CHECK(elsewhere.error().message ==
+        "the newest epoch ends on timeline 3, which is not among those of the primary (timeline 2)");
+}

@@ -111,19 +111,6 @@ TEST_CASE("pg_receivewal's connection: ours by name, and it notices a dead netwo
   CHECK(conninfo->find("tcp_user_timeout=30000") != std::string::npos);
 }
 
-TEST_CASE("the newest LSN by names: timelines before numbers, a segment by its end, a partial by its start") {
-  const auto names = [](std::vector<std::string> list) {
-    std::vector<DirectoryEntry> entries;
-    for (auto& name : list) entries.push_back({std::move(name), FileKind::regular});
-    return newest_lsn_by_name(entries, kSize);
-  };
-  CHECK_FALSE(names({}));
-  CHECK_FALSE(names({"00000002.history", "README"}));
-  CHECK(names({"000000010000000000000003"}) == Lsn{4U << 20});
-  CHECK(names({"000000010000000000000003", "000000010000000000000004.partial"}) == Lsn{4U << 20});
-  CHECK(names({"000000010000000000000009", "000000020000000000000004"}) == Lsn{5U << 20});
-}
-
 TEST_CASE("padding: a .partial that was cut short is completed with zeros, and nothing else is touched") {
   MemoryFileSystem files;
   REQUIRE(files.create_directories(kEpoch));
