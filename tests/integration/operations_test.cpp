@@ -158,7 +158,7 @@ TEST_CASE("operations: from a primary that is gone to a new one with an archive 
     const std::string out = type(values, blocks[i], lab.directory());
     said += out;
     if (blocks[i].heading == "### 3. Restore") {
-      CHECK(out.find("proven: restored") != std::string::npos);
+      CHECK(out.find("proven: recovered") != std::string::npos);
       // Every commit that a client was told of is there, and nothing else.
       const WalbackRun ledger = lab.walback({"--json", "verify", "--ledger", lab.ledger().string()});
       REQUIRE_MESSAGE(ledger.ok(), ledger.all());
@@ -172,14 +172,15 @@ TEST_CASE("operations: from a primary that is gone to a new one with an archive 
       REQUIRE(wait_until(
           [&] {
             return world.value(world.port,
-                               "SELECT string_agg(application_name || ' ' || state, ', ' ORDER BY 1) FROM "
+                               "SELECT string_agg(application_name || ' ' || state, ', ' ORDER BY "
+                               "application_name) FROM "
                                "pg_stat_replication") == "walback_capture streaming, walreceiver streaming";
           },
           60s));
     }
   }
   CHECK(headings.size() == 6);
-  CHECK(said.find("archive_mode") != std::string::npos);
+  CHECK(said.find("(another file)") != std::string::npos);
   CHECK(said.find("this primary is protected") != std::string::npos);
 
   // The new primary is one: it has everything, writes, and its standby follows.
@@ -189,6 +190,16 @@ TEST_CASE("operations: from a primary that is gone to a new one with an archive 
       [&] { return world.value(world.standby_port, "SELECT to_regclass('afterwards') IS NOT NULL") == "t"; },
       60s));
   CHECK(world.value(world.standby_port, "SELECT count(*) FROM test_data") == ledger_rows);
+  // Nothing of the quarantine is left: no mark, no trust, durable writes.
+  CHECK(!exists(real_file_system(), world.data() / "walback-restore.json"));
+  CHECK(real_file_system().read(world.data() / "pg_hba.conf")->find("trust") == std::string::npos);
+  CHECK(world.value(world.port,
+                    "SELECT string_agg(name || ' ' || setting, ', ' ORDER BY name) FROM pg_settings WHERE "
+                    "name IN ('fsync', 'full_page_writes', 'autovacuum', "
+                    "'max_logical_replication_workers', 'restore_command', 'recovery_target_lsn')") ==
+        "autovacuum on, fsync on, full_page_writes on, max_logical_replication_workers 4, "
+        "recovery_target_lsn , "
+        "restore_command ");
   // The old archive knows it no more, and is whole; the new one is whole too.
   CHECK(lab.ask({"clusters"}).empty());
   for (const Path& config : {lab.state().config(), world.config()}) {
