@@ -35,6 +35,10 @@ inline constexpr const char* kIntakeLock = "intake";
 /// a rebuilt catalog must know them.
 using ListBackups = std::function<Result<std::vector<BackupRow>>()>;
 
+/// Brings what the base backups and the journal know into a new catalog. Again: changes nothing.
+[[nodiscard]] Status fill_catalog(const ArchiveContext& archive, const ListBackups& backups,
+                                  Catalog& catalog);
+
 /// Opens the catalog for writing. Where there is none, or it is damaged, a new one is filled with the base
 /// backups and what the journal knows; the WAL is the next intake's work. Needs the intake's lock: two may
 /// not rebuild at once.

@@ -52,6 +52,15 @@ Status say_found(const ArchiveContext& archive, const Catalog& catalog, const st
   return {};
 }
 
+/// Where a timeline's own beginning has expired, nothing is missing between it and what stayed.
+Result<TimelineStarts> without_expired(const Catalog& catalog, TimelineStarts starts) {
+  for (const ExpiredWal& expired : TRY(catalog.expired_wal())) {
+    const auto start = starts.find(expired.timeline);
+    if (start != starts.end() && expired.below_lsn > start->second.switch_lsn) starts.erase(start);
+  }
+  return starts;
+}
+
 }  // namespace
 
 bool accepts(const GapRow& known, const GapRow& gap, SegmentSize size) {
@@ -59,8 +68,9 @@ bool accepts(const GapRow& known, const GapRow& gap, SegmentSize size) {
   return known.accepted && known.timeline == gap.timeline && known.from <= gap.from && gap.to <= reaches;
 }
 
-Status keep_gaps(const ArchiveContext& archive, Catalog& catalog, const TimelineStarts& starts) {
+Status keep_gaps(const ArchiveContext& archive, Catalog& catalog, const TimelineStarts& all_starts) {
   const SegmentSize size = archive.identity.segment_size;
+  const TimelineStarts starts = TRY(without_expired(catalog, all_starts));
   const std::vector<SegmentRow> rows = TRY(all_rows(catalog));
   const std::vector<GapRow> found = find_gaps(rows, starts, size);
   const std::vector<GapRow> known = TRY(catalog.gaps());

@@ -78,8 +78,11 @@ Status Intake::scan_epoch(const EpochFiles& listed) {
     rows.emplace(row.name, row);
     return true;
   }));
+  // After the rows: a row that retention removes in between belongs to a file that is passed over.
+  const std::vector<ExpiredWal> expired = TRY(catalog_.expired_wal());
   std::optional<SegmentName> read_last;
   for (const SegmentFile& file : listed.segments) {
+    if (has_expired(expired, file.name)) continue;
     if (stop_.stop_requested()) {
       report_.complete = false;
       return {};
@@ -99,6 +102,7 @@ Status Intake::scan_epoch(const EpochFiles& listed) {
       rows.insert_or_assign(file.name, std::move(*row));
       read_last = file.name;
     }
+    hear_(file.name);
   }
   return mark_vanished(rows, listed);
 }
@@ -110,6 +114,8 @@ Status Intake::mark_vanished(const std::map<SegmentName, SegmentRow>& rows, cons
     const bool there = std::ranges::binary_search(listed.segments, name, {}, &SegmentFile::name);
     if (there || row.problem.starts_with("missing")) continue;
     if (TRY(find_segment(archive_.files, archive_.layout, listed.epoch, name, size_))) continue;
+    // Retention removes rows first and files after them: what it let go meanwhile is not missing.
+    if (!TRY(catalog_.segment(name, listed.epoch))) continue;
     gone.push_back(row);
     gone.back().problem = "missing: " + file_name(name, size_) + " is gone from " +
                           archive_.layout.epoch(listed.epoch).string();

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -50,6 +51,8 @@ class Intake {
   /// The first pass is always `all`. What fails for one segment becomes its problem; an error means that the
   /// catalog or the directories could not be used, and the pass is to be repeated.
   [[nodiscard]] Result<IntakeReport> pass(Scan scan, std::stop_token stop = {});
+  /// Hears of each segment that a scan has dealt with.
+  void on_segment(std::function<void(SegmentName)> hear) { hear_ = std::move(hear); }
 
  private:
   struct Tail {
@@ -95,6 +98,7 @@ class Intake {
   std::set<std::string> reported_;
   IntakeReport report_;
   std::stop_token stop_;
+  std::function<void(SegmentName)> hear_ = [](SegmentName) {};
   bool gaps_may_differ_ = true;
   bool loaded_ = false;
 };

@@ -14,6 +14,7 @@
 #include "archive/wal_watch.h"
 #include "archive/watermark.h"
 #include "catalog/archive.h"
+#include "catalog/follow_journal.h"
 #include "os/system.h"
 
 namespace walback {
@@ -114,6 +115,8 @@ class Manager {
     if (!catalog_) catalog_ = TRY(open_or_rebuild_catalog(archive_, setup_.backups));
     if (!intake_) intake_.emplace(archive_, *catalog_);
     const bool whole = now_us() >= next_scan_us_;
+    // Another process may have written a line and died, or written its row into a catalog that was replaced.
+    if (whole) TRY(follow_journal(archive_.files, archive_.layout.journal(), *catalog_));
     const std::int64_t begun_us = now_us();
     const IntakeReport report = TRY(intake_->pass(whole ? Scan::all : Scan::news, stop));
     if (whole && report.complete) {
@@ -209,7 +212,7 @@ class Manager {
   }
 
   void note(const JournalEntry& entry) {
-    const Status written = append_journal(archive_.files, archive_.layout.journal(), entry);
+    const Status written = append_once(archive_.files, archive_.layout, entry);
     if (!written)
       archive_.log.warn("archive", "journal_not_written", {{key::error, written.error().message}});
   }

@@ -2,7 +2,7 @@
 
 #include "archive/archive_context.h"
 #include "catalog/archive.h"
-#include "catalog/journal.h"
+#include "catalog/follow_journal.h"
 #include "os/crash_point.h"
 
 namespace walback {
@@ -12,25 +12,28 @@ namespace {
 /// and the filling, which changes nothing when repeated, begins again.
 constexpr const char* kFilledFact = "filled_from_archive";
 
-Status fill(const ArchiveContext& archive, const ListBackups& backups, Catalog& catalog) {
+}  // namespace
+
+Status fill_catalog(const ArchiveContext& archive, const ListBackups& backups, Catalog& catalog) {
   crash_point("catalog.created");
   const std::vector<BackupRow> found = TRY(backups());
-  const JournalContent journal = TRY(read_journal(archive.files, archive.layout.journal()));
-  for (const Error& damage : journal.damage)
-    archive.log.error("archive", "journal_damaged", {{key::error, damage.message}, {key::hint, damage.hint}});
   TRY(catalog.transaction([&]() -> Status {
     for (const BackupRow& backup : found) TRY(catalog.put_backup(backup));
     return {};
   }));
   crash_point("catalog.backups_registered");
-  TRY(replay_journal(catalog, journal.entries));
+  const FollowedJournal journal = TRY(follow_journal(archive.files, archive.layout.journal(), catalog));
+  for (const Error& damage : journal.damage)
+    archive.log.error("archive", "journal_damaged", {{key::error, damage.message}, {key::hint, damage.hint}});
   crash_point("catalog.journal_replayed");
   TRY(catalog.put_fact(kFilledFact, "1"));
-  archive.log.info("archive", "catalog_filled",
-                   {{"backups", std::to_string(found.size())},
-                    {"journal_entries", std::to_string(journal.entries.size())}});
+  archive.log.info(
+      "archive", "catalog_filled",
+      {{"backups", std::to_string(found.size())}, {"journal_entries", std::to_string(journal.entries)}});
   return {};
 }
+
+namespace {
 
 /// Never deleted: a person may want to know what happened to it.
 Status move_damaged_catalog_aside(const ArchiveContext& archive, const Error& damage) {
@@ -62,7 +65,7 @@ Result<Catalog> rebuild_catalog(const ArchiveContext& archive, const ListBackups
   TRY(move_damaged_catalog_aside(archive, damage));
   crash_point("catalog.set_aside");
   Catalog catalog = TRY(Catalog::open(archive.catalog_path));
-  TRY(fill(archive, backups, catalog));
+  TRY(fill_catalog(archive, backups, catalog));
   return catalog;
 }
 
@@ -76,7 +79,8 @@ Result<Catalog> open_or_rebuild_catalog(const ArchiveContext& archive, const Lis
     { const Catalog closed = std::move(catalog); }
     return rebuild_catalog(archive, backups, filled.error());
   }
-  if (!TRY(filled)) TRY(fill(archive, backups, catalog));
+  if (!TRY(filled)) TRY(fill_catalog(archive, backups, catalog));
+  TRY(follow_journal(archive.files, archive.layout.journal(), catalog));
   return catalog;
 }
 

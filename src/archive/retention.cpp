@@ -116,7 +116,8 @@ class Decision {
   [[nodiscard]] std::optional<Need> need_of(const RetentionWal& wal) const {
     const auto path = path_to(wal.timeline);
     if (!path) return Need{{0}, fmt::format("the history of timeline {} is not known", wal.timeline.value)};
-    if (kept_.empty()) return Need{{0}, "there is no base backup yet"};
+    if (backups_.empty()) return Need{{0}, "there is no base backup yet"};
+    if (reasons_.empty()) return Need{{0}, "no base backup is usable"};
     std::optional<Need> need;
     for (const BackupRow* row : kept_) {
       if (row->timeline != wal.timeline && !leads_on(*row, *path)) continue;

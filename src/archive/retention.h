@@ -34,14 +34,14 @@ struct RetentionWal {
 };
 struct RetentionInput {
   std::uint64_t keep = 1;
-  std::vector<RetentionBackup> backups;
-  std::vector<RetentionWal> wal;
-  std::vector<TimelineHistory> histories;  ///< those that are known; timeline 1 has one without entries
+  std::vector<RetentionBackup> backups = {};
+  std::vector<RetentionWal> wal = {};
+  std::vector<TimelineHistory> histories = {};  ///< those that are known; timeline 1 has one without entries
   /// Everything from here on must be reachable, and where that lies: the first transaction end stamped later,
   /// on each timeline that has one.
-  std::optional<Timestamp> since;
-  std::map<TimelineId, Lsn> since_lsn;
-  std::optional<SegmentName> newest_captured;  ///< of the current epoch
+  std::optional<Timestamp> since = {};
+  std::map<TimelineId, Lsn> since_lsn = {};
+  std::optional<SegmentName> newest_captured = {};  ///< of the current epoch
   SegmentSize size;
 };
 

@@ -250,7 +250,8 @@ Result<std::vector<BackupRow>> scan_backups(FileSystem& files, const ArchiveLayo
     if (entry.kind != FileKind::directory || !parse_backup_id(entry.name)) continue;
     rows.push_back(row_on_disk(files, archive, entry.name, identity));
   }
-  std::ranges::sort(rows, {}, [](const BackupRow& row) { return std::tuple(row.started_at, row.id); });
+  std::ranges::sort(rows, {},
+                    [](const BackupRow& row) { return std::tuple(row.timeline, row.start_lsn, row.id); });
   return rows;
 }
 
@@ -260,10 +261,15 @@ Status register_unknown_backups(FileSystem& files, const ArchiveLayout& archive,
   if (!entries)
     return entries.error().kind == ErrorKind::not_found ? Status() : tl::unexpected(entries.error());
   const auto known = TRY(catalog.backups());
+  const auto expired = TRY(catalog.expired_backups());
   for (const auto& entry : *entries) {
     if (entry.kind != FileKind::directory || !parse_backup_id(entry.name)) continue;
     if (std::ranges::find(known, entry.name, &BackupRow::id) != known.end()) continue;
-    TRY(catalog.put_backup(row_on_disk(files, archive, entry.name, identity)));
+    const BackupRow row = row_on_disk(files, archive, entry.name, identity);
+    // A later one may bear the id of one that expired: an id is made of a clock.
+    const auto gone = std::ranges::find(expired, row.id, &ExpiredBackup::id);
+    if (gone != expired.end() && (!row.problem.empty() || row.start_lsn == gone->start_lsn)) continue;
+    TRY(catalog.put_backup(row));
   }
   return {};
 }

@@ -1,5 +1,7 @@
 #pragma once
+#include <algorithm>
 #include <string>
+#include <vector>
 
 #include "wal/lsn.h"
 #include "wal/segment_name.h"
@@ -15,6 +17,12 @@ struct ExpiredWal {
   Lsn below_lsn;  ///< where that segment starts
   bool operator==(const ExpiredWal&) const = default;
 };
+
+[[nodiscard]] inline bool has_expired(const std::vector<ExpiredWal>& expired, SegmentName name) {
+  return std::ranges::any_of(expired, [&](const ExpiredWal& one) {
+    return one.timeline == name.timeline && name.number < one.below;
+  });
+}
 
 /// The start LSN goes with the id, because an id is made of a clock, and clocks are set back.
 struct ExpiredBackup {

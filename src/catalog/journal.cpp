@@ -68,13 +68,14 @@ tl::unexpected<Error> unreadable(const JournalEntry& entry) {
 // --- Lines.
 
 /// Calls `visit(line, number)` for every line that ends, and for what is left behind the last one with
-/// `number` 0.
-Status each_line(FileSystem& files, const Path& path,
-                 const std::function<void(std::string_view, std::size_t)>& visit) {
+/// `number` 0. Returns where the last line that ends does so.
+Result<std::uint64_t> each_line(FileSystem& files, const Path& path, std::uint64_t from,
+                                const std::function<void(std::string_view, std::size_t)>& visit) {
   std::string pending;
   std::string buffer(kReadBytes, '\0');
   std::size_t number = 0;
-  for (std::uint64_t offset = 0;;) {
+  std::uint64_t offset = from;
+  while (true) {
     const std::size_t count = TRY(files.read_at(path, offset, buffer));
     if (count == 0) break;
     offset += count;
@@ -88,7 +89,7 @@ Status each_line(FileSystem& files, const Path& path,
     pending += rest;
   }
   if (!pending.empty()) visit(pending, 0);
-  return {};
+  return offset - pending.size();
 }
 
 /// An entry of a kind that the catalog holds must be whole: an incomplete one would fail every rebuild.
@@ -150,10 +151,10 @@ Status append_journal(FileSystem& files, const Path& path, const JournalEntry& e
   return info ? Status{} : files.sync_directory(path.parent_path());
 }
 
-Result<JournalContent> read_journal(FileSystem& files, const Path& path) {
+Result<JournalContent> read_journal(FileSystem& files, const Path& path, std::uint64_t from) {
   JournalContent content;
   std::optional<Error> last_line_damage;
-  const Status read = each_line(files, path, [&](std::string_view line, std::size_t number) {
+  const auto read = each_line(files, path, from, [&](std::string_view line, std::size_t number) {
     if (trim(line).empty()) return;
     auto entry = parse_line(line);
     // The line before was torn and never acknowledged; whoever appended next has said so.
@@ -169,6 +170,7 @@ Result<JournalContent> read_journal(FileSystem& files, const Path& path) {
   });
   if (last_line_damage) content.damage.push_back(std::move(*last_line_damage));
   if (!read && read.error().kind != ErrorKind::not_found) return tl::unexpected(read.error());
+  content.end = read.value_or(0);
   return content;
 }
 

@@ -35,9 +35,11 @@ struct JournalContent {
   std::vector<JournalEntry> entries;
   /// Lines that are damaged, each as a corrupt error with its number; the rest is in `entries` all the same.
   std::vector<Error> damage;
+  std::uint64_t end = 0;  ///< where its last whole line ends
 };
-/// An absent journal is an empty one.
-[[nodiscard]] Result<JournalContent> read_journal(FileSystem& files, const Path& path);
+/// An absent journal is an empty one. `from`: where a line begins.
+[[nodiscard]] Result<JournalContent> read_journal(FileSystem& files, const Path& path,
+                                                  std::uint64_t from = 0);
 
 [[nodiscard]] JournalEntry journal_entry(Timestamp at, const WatermarkRow& watermark);  ///< "watermark"
 [[nodiscard]] JournalEntry journal_entry(Timestamp at, const RestoreRow& restore);      ///< "restore"
