@@ -19,6 +19,8 @@ namespace walback {
 [[nodiscard]] CommandSpec sync_command();
 [[nodiscard]] CommandSpec verify_command();
 [[nodiscard]] CommandSpec drill_command();
+[[nodiscard]] CommandSpec expire_command();
+[[nodiscard]] CommandSpec reindex_command();
 [[nodiscard]] CommandSpec load_command();
 [[nodiscard]] CommandSpec lab_command();
 
