@@ -72,10 +72,15 @@ std::uint64_t reserve_bytes(unsigned reserve_mb, SegmentSize size) {
 DiskState judge_disk(const ArchiveDisk& disk, bool was_full) {
   const std::uint64_t enough = disk.reserve_bytes + (was_full ? disk.reserve_bytes / 2 : 0);
   if (disk.available_bytes < enough) return DiskState::full;
-  const auto left = seconds_until_gone(disk.available_bytes - disk.reserve_bytes, disk.wal_per_second);
+  const auto left = seconds_to_reserve(disk);
   const bool soon = left && *left < kWarnAheadSeconds;
   return soon || disk.available_bytes < kFewReserves * disk.reserve_bytes ? DiskState::nearly_full
                                                                           : DiskState::fine;
+}
+
+std::optional<std::uint64_t> seconds_to_reserve(const ArchiveDisk& disk) {
+  return seconds_until_gone(disk.available_bytes - std::min(disk.available_bytes, disk.reserve_bytes),
+                            disk.wal_per_second);
 }
 
 std::string describe(const ArchiveDisk& disk) {
@@ -83,7 +88,7 @@ std::string describe(const ArchiveDisk& disk) {
   const std::string reserve = render_bytes(disk.reserve_bytes);
   if (disk.available_bytes <= disk.reserve_bytes)
     return fmt::format("{}, less than the reserve of {}", free, reserve);
-  const auto left = seconds_until_gone(disk.available_bytes - disk.reserve_bytes, disk.wal_per_second);
+  const auto left = seconds_to_reserve(disk);
   if (left)
     return fmt::format("{}; {} the reserve of {} is reached in {}", free, at_rate(*disk.wal_per_second),
                        reserve, about(*left));
@@ -117,6 +122,7 @@ std::optional<SlotForecast> forecast_slot(const SlotRoom& room) {
   const auto left = seconds_until_gone(*room_bytes, room.wal_per_second);
   forecast.text += fmt::format("; after {} more {}", render_bytes(*room_bytes), end);
   if (left) forecast.text += fmt::format(", {} in {}", at_rate(*room.wal_per_second), about(*left));
+  forecast.seconds_left = left;
   forecast.urgent = !left || *left < kWarnAheadSeconds;
   return forecast;
 }

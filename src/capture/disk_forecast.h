@@ -42,6 +42,9 @@ struct ArchiveDisk {
 enum class DiskState : std::uint8_t { fine, nearly_full, full };
 [[nodiscard]] DiskState judge_disk(const ArchiveDisk& disk, bool was_full);
 
+/// Until the reserve is reached, at this rate.
+[[nodiscard]] std::optional<std::uint64_t> seconds_to_reserve(const ArchiveDisk& disk);
+
 /// "1.5 GB free; at 12 MB/s of WAL the reserve of 64 MB is reached in about 2 min".
 [[nodiscard]] std::string describe(const ArchiveDisk& disk);
 
@@ -60,6 +63,7 @@ struct SlotForecast {
   std::string text;
   bool urgent = false;
   bool limited = false;  ///< max_slot_wal_keep_size ends it, not the primary's disk
+  std::optional<std::uint64_t> seconds_left;
 };
 [[nodiscard]] std::optional<SlotForecast> forecast_slot(const SlotRoom& room);
 

@@ -6,6 +6,7 @@
 #include "command/check_findings.h"
 #include "command/commands.h"
 #include "command/status_report.h"
+#include "command/wal_room.h"
 #include "pg/find_primary.h"
 
 namespace walback {
@@ -87,7 +88,11 @@ Result<std::vector<Finding>> look(const Context& context) {
   // Half the round trip is as near as one question comes.
   input.clock_difference_us = theirs.unix_us - (before.unix_us + context.clock->now().unix_us) / 2;
   input.cluster_bytes = or_nothing(cluster_size_bytes(connection));
-  if (const auto space = context.files->space(archive.layout.root)) input.archive_disk = *space;
+  const auto capture = read_capture_status(*context.files, archive.layout);
+  const auto rate = wal_rate(capture ? std::optional(*capture) : std::nullopt, context.clock->now());
+  input.archive_disk = archive_disk_now(archive, config, rate);
+  input.slot_forecast =
+      forecast_of(config.primary.slot, input.slots, rate, wal_disk_of(*context.files, connection));
   if (auto binaries = find_binaries(config.postgres.bin, input.server.major());
       binaries && binaries->major == input.server.major()) {
     input.binaries = *binaries;

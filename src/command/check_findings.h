@@ -6,6 +6,7 @@
 
 #include "archive/capture_end.h"
 #include "archive/gap_impact.h"
+#include "capture/disk_forecast.h"
 #include "command/assurance.h"
 #include "command/sync_report.h"
 #include "config/config.h"
@@ -61,7 +62,8 @@ struct CheckInput {
   std::vector<Tablespace> tablespaces;
   std::int64_t clock_difference_us = 0;  ///< the primary's minus ours
   std::uint64_t cluster_bytes = 0;
-  std::optional<DiskSpace> archive_disk;
+  std::optional<ArchiveDisk> archive_disk;
+  std::optional<SlotForecast> slot_forecast;  ///< of our slot
   std::vector<Error> refused_hosts;  ///< of primary.conninfo: they take writes, and are not the primary
   std::optional<Lsn> resume_lsn;     ///< where pg_receivewal would go on; nothing: no WAL yet
   std::vector<StandbyView> standbys;

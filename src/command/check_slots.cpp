@@ -18,6 +18,23 @@ std::optional<int> other_walback(const Checklist& list, const ReplicationSlot& s
   return std::nullopt;
 }
 
+std::string held_back(const Checklist& list, const ReplicationSlot& slot) {
+  return list.in.slot_forecast ? list.in.slot_forecast->text
+                               : fmt::format("holds back {} on the primary", render_bytes(slot.held_back_bytes));
+}
+
+std::string keep_all(const Checklist& list) {
+  return list.psql({"alter system set max_slot_wal_keep_size = -1", "select pg_reload_conf()"});
+}
+
+/// What gains time where PostgreSQL's limit, and not the disk, is what ends it.
+std::string or_keep_more(const Checklist& list) {
+  const auto& forecast = list.in.slot_forecast;
+  return forecast && forecast->limited && forecast->urgent
+             ? ", and meanwhile, where the primary's disk has room, " + keep_all(list)
+             : "";
+}
+
 void capture_slot(Checklist& list, const ReplicationSlot& slot) {
   const std::string subject = "slot " + slot.name;
   if (slot.wal_status == SlotWalStatus::lost) {
@@ -28,15 +45,17 @@ void capture_slot(Checklist& list, const ReplicationSlot& slot) {
     list.add(Severity::wrong, subject, "reserves no WAL; " + nothing_after(list.in.capture_end),
              go_on_behind_gap(list));
   } else if (!slot.active) {
-    list.add(Severity::wrong, subject,
-             fmt::format("is not active: nothing is captured, and it holds back {} on the primary",
-                         render_bytes(slot.held_back_bytes)),
-             list.walback("run"));
+    list.add(Severity::wrong, subject, "is not active: nothing is captured; it " + held_back(list, slot),
+             list.walback("run") + or_keep_more(list));
   } else if (slot.wal_status == SlotWalStatus::unreserved) {
     list.add(Severity::wrong, subject,
              fmt::format("is active and {} behind: the next checkpoint may remove WAL that it needs",
                          render_bytes(slot.held_back_bytes)),
-             list.psql({"alter system set max_slot_wal_keep_size = -1", "select pg_reload_conf()"}));
+             keep_all(list));
+  } else if (list.in.slot_forecast) {
+    list.add(list.in.slot_forecast->urgent ? Severity::wrong : Severity::note, subject,
+             "is active and far behind; it " + held_back(list, slot),
+             list.walback("status") + " (is it catching up?)" + or_keep_more(list));
   } else {
     list.good(subject, fmt::format("active, holds back {}", render_bytes(slot.held_back_bytes)));
   }

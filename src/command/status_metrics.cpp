@@ -144,6 +144,11 @@ std::string render_metrics(const StatusReport& report) {
   add_assurance(metrics, report.assurance);
   if (report.disk)
     metrics.gauge("disk_available_bytes", "Room left on the archive's disk.", report.disk->available_bytes);
+  if (const auto left = report.disk ? seconds_to_reserve(*report.disk) : std::nullopt)
+    metrics.gauge("disk_full_in_seconds", "Until the archive's disk is full, at the present rate of WAL.", *left);
+  if (const auto left = report.slot_forecast ? report.slot_forecast->seconds_left : std::nullopt)
+    metrics.gauge("slot_full_in_seconds",
+                  "Until the slot loses WAL or the primary's disk is full, at the present rate of WAL.", *left);
   return std::move(metrics).text();
 }
 

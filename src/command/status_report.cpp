@@ -108,7 +108,13 @@ Json to_json(const StatusReport& report) {
           {"last_restore", last_restore},
           {"last_proof", proof},
           {"assurance", to_json(report.assurance)},
-          {"disk_available_bytes", report.disk ? Json(report.disk->available_bytes) : Json(nullptr)}};
+          {"disk_available_bytes", report.disk ? Json(report.disk->available_bytes) : Json(nullptr)},
+          {"disk_reserve_bytes", report.disk ? Json(report.disk->reserve_bytes) : Json(nullptr)},
+          {"wal_bytes_per_second", number_or_null(report.disk ? report.disk->wal_per_second : std::nullopt)},
+          {"disk_full_in_seconds",
+           number_or_null(report.disk ? seconds_to_reserve(*report.disk) : std::nullopt)},
+          {"slot_full_in_seconds",
+           number_or_null(report.slot_forecast ? report.slot_forecast->seconds_left : std::nullopt)}};
 }
 
 std::string render_text(const StatusReport& report, const std::string& zone, bool verbose) {
@@ -171,7 +177,7 @@ std::string render_text(const StatusReport& report, const std::string& zone, boo
     text += "  proof      none: nothing was restored yet\n";
   }
   text += render_text(report.assurance, report.taken_at);
-  if (report.disk) text += fmt::format("  disk       {} free\n", render_bytes(report.disk->available_bytes));
+  if (report.disk) text += fmt::format("  disk       {}\n", describe(*report.disk));
   if (verbose && report.capture) {
     text += fmt::format(
         "  capturer   pid {}, held {}, durable {}, {} restarts{}\n", report.capture->pid,

@@ -5,6 +5,7 @@
 
 #include "archive/manage_status.h"
 #include "capture/capture_status.h"
+#include "capture/disk_forecast.h"
 #include "command/assurance.h"
 #include "command/session.h"
 #include "command/sync_report.h"
@@ -54,7 +55,8 @@ struct StatusReport {
   std::string latest_usable_backup;  ///< its id; empty: none is usable
   std::optional<RestoreRow> last_restore;
   std::optional<LastProof> proof;
-  std::optional<DiskSpace> disk;
+  std::optional<ArchiveDisk> disk;  ///< the archive's
+  std::optional<SlotForecast> slot_forecast;
   Assurance assurance;
 
   std::vector<std::string> problems;  ///< what somebody should look at; empty: all is well

@@ -10,6 +10,7 @@
 #include "backup/usable.h"
 #include "base/text.h"
 #include "command/status_report.h"
+#include "command/wal_room.h"
 #include "os/system.h"
 #include "pg/find_primary.h"
 
@@ -22,7 +23,6 @@ namespace {
 constexpr std::chrono::milliseconds kConnectPatience{800}, kStatementPatience{2'000}, kIndexPatience{600};
 /// A capturer that has said nothing for this long is not trusted, whatever it said last.
 constexpr std::int64_t kFreshUs = 30'000'000;
-constexpr std::uint64_t kLowDiskBytes = 1ULL << 30;
 
 /// Bytes between what the primary has flushed and what is here; 0 when we are ahead of an older look.
 std::optional<std::uint64_t> loss(const std::optional<Lsn>& primary, const std::optional<Lsn>& here) {
@@ -45,6 +45,9 @@ void look_at_primary_now(const Config& config, const ArchiveContext& archive, St
     report.slots = TRY(list_slots(connection));
     report.primary_lsn = TRY(wal_positions(connection)).flush;
     report.primary_answers = true;
+    report.slot_forecast =
+        forecast_of(config.primary.slot, report.slots, wal_rate(report.capture, report.taken_at),
+                    wal_disk_of(archive.files, connection));
     if (auto synchronous = take_sync_report(connection, &archive)) {
       report.synchronous = std::move(*synchronous);
       for (const SyncProblem& problem : sync_problems(*report.synchronous))
@@ -60,7 +63,6 @@ void look_at_services(const Context& context, const ArchiveContext& archive, Sta
   report.manager_runs = service_runs(archive.layout, "manage");
   if (!report.capturer_runs) report.problems.emplace_back("no capturer is running: new WAL is not captured");
   if (!report.manager_runs) report.problems.emplace_back("no WAL manager is running: new WAL is not indexed");
-  if (auto capture = read_capture_status(*context.files, archive.layout)) report.capture = *capture;
   if (const auto text = context.files->read(archive.layout.manage_status())) {
     if (auto manage = parse_manage_status(*text, "manage.status")) report.manage = *manage;
   }
@@ -103,6 +105,20 @@ void work_out_loss(const Config& config, StatusReport& report) {
             ? "the role of primary.conninfo may not see the receiver: grant pg_monitor to it"
             : fmt::format("no receiver is attached to slot '{}'", config.primary.slot));
   }
+}
+
+void judge_room(const Config& config, const ArchiveContext& archive, StatusReport& report) {
+  report.disk = archive_disk_now(archive, config, wal_rate(report.capture, report.taken_at));
+  const bool paused = report.capture && report.capture->state == CaptureState::disk_full;
+  const DiskState state = report.disk ? judge_disk(*report.disk, paused) : DiskState::fine;
+  if (state != DiskState::fine)
+    report.problems.push_back(fmt::format("{}: {}",
+                                          state == DiskState::full
+                                              ? "the archive's disk is full and capturing pauses"
+                                              : "the archive's disk is nearly full",
+                                          describe(*report.disk)));
+  if (report.slot_forecast && report.slot_forecast->urgent)
+    report.problems.push_back(fmt::format("slot '{}' {}", config.primary.slot, report.slot_forecast->text));
 }
 
 void judge_slot(const Config& config, const std::optional<CaptureEnd>& end, StatusReport& report) {
@@ -156,6 +172,7 @@ Result<StatusReport> take_status(const Context& context) {
   StatusReport report(archive.identity);
   report.taken_at = context.clock->now();
   report.archive = config.archive.string();
+  if (auto capture = read_capture_status(*context.files, archive.layout)) report.capture = *capture;
   look_at_primary_now(config, archive, report);
   look_at_services(context, archive, report);
   work_out_loss(config, report);
@@ -197,13 +214,7 @@ Result<StatusReport> take_status(const Context& context) {
         to_string(clock->before_lsn), to_rfc3339(clock->before), to_string(clock->now_lsn),
         to_rfc3339(clock->now)));
   }
-  if (const auto space = context.files->space(archive.layout.root)) {
-    report.disk = *space;
-    if (space->available_bytes < kLowDiskBytes) {
-      report.problems.push_back(
-          fmt::format("the archive's disk has {} left", render_bytes(space->available_bytes)));
-    }
-  }
+  judge_room(config, archive, report);
   return report;
 }
 

@@ -45,7 +45,7 @@ struct World {
     input.slots = {slot("walback")};
     input.mirror = MirrorTable{true, ""};
     input.cluster_bytes = 1ULL << 30;
-    input.archive_disk = DiskSpace{100ULL << 30, 50ULL << 30};
+    input.archive_disk = ArchiveDisk{50ULL << 30, 64ULL << 20, std::nullopt};
     input.binaries = Binaries{"/usr/lib/postgresql/15/bin", 15, 20};
     for (const char* name : {"pg_receivewal", "pg_basebackup", "pg_verifybackup"}) {
       input.programs.push_back({name, std::string("/usr/lib/postgresql/15/bin/") + name, {{15, 20}}});
@@ -177,9 +177,8 @@ TEST_CASE("check: the capture slot") {
   SUBCASE("not active") {
     world.input.slots[0].active = false;
     world.input.slots[0].held_back_bytes = 16U << 20;
-    CHECK(world.faults() ==
-          Lines{"wrong|slot walback|is not active: nothing is captured, and it holds back 16 "
-                "MB on the primary|walback -c /etc/walback/walback.yaml run"});
+    CHECK(world.faults() == Lines{"wrong|slot walback|is not active: nothing is captured; it holds back 16 "
+                                  "MB on the primary|walback -c /etc/walback/walback.yaml run"});
   }
   SUBCASE("about to be lost") {
     world.input.slots[0].wal_status = SlotWalStatus::unreserved;
@@ -392,5 +391,31 @@ TEST_CASE("check: this machine") {
     CHECK(world.faults() ==
           Lines{"wrong|disk of the archive|2 GB free; another base backup and some WAL need 3 "
                 "GB|give the archive a larger disk"});
+    world.input.archive_disk = ArchiveDisk{5ULL << 30, 64ULL << 20, 1ULL << 20};
+    CHECK(
+        world.faults() ==
+        Lines{"wrong|disk of the archive|5 GB free; at 1 MB/s of WAL the reserve of 64 MB is reached in "
+              "about 84 min|give the archive a larger disk, or walback -c /etc/walback/walback.yaml expire"});
+    world.input.archive_disk->available_bytes = 5ULL << 20;
+    CHECK(
+        world.faults() ==
+        Lines{
+            "wrong|disk of the archive|5 MB free, less than the reserve of 64 MB: capturing pauses|give the "
+            "archive a larger disk, or walback -c /etc/walback/walback.yaml expire"});
+  }
+  SUBCASE("the slot's WAL on the primary") {
+    world.input.slots[0].active = false;
+    world.input.slot_forecast = SlotForecast{"holds back 3 GB; after 1 GB more …", true, true, 60};
+    CHECK(world.faults() ==
+          Lines{"wrong|slot walback|is not active: nothing is captured; it holds back 3 GB; after 1 GB more "
+                "…|walback -c /etc/walback/walback.yaml run, and meanwhile, where the primary's disk has "
+                "room, psql \"host=db1 "
+                "user=walback\" -c \"alter system set max_slot_wal_keep_size = -1\" -c \"select "
+                "pg_reload_conf()\""});
+    world.input.slots[0].active = true;
+    world.input.slot_forecast->urgent = false;
+    CHECK(world.faults() ==
+          Lines{"note|slot walback|is active and far behind; it holds back 3 GB; after 1 GB more …|walback "
+                "-c /etc/walback/walback.yaml status (is it catching up?)"});
   }
 }

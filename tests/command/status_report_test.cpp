@@ -26,6 +26,11 @@ StatusReport report() {
   report.archive = "/archive";
   report.primary_answers = report.capturer_runs = report.manager_runs = true;
   report.primary_lsn = Lsn{0x5000100};
+  report.primary_host = "db2:5432";
+  report.primary_timeline = {2};
+  report.capture.emplace();
+  report.capture->state = CaptureState::streaming;
+  report.capture->epoch = 3;
   report.held_loss_bytes = 0;
   report.durable_loss_bytes = 256;
   ReplicationSlot slot;
@@ -49,7 +54,7 @@ StatusReport report() {
   report.backups = {backup("b1"), backup("b2")};
   report.latest_usable_backup = "b1";
   report.proof = LastProof{"r1", "2026-11-20T10:00:00Z", true, {kNow - 60'000'000}};
-  report.disk = DiskSpace{100ULL << 30, 72ULL << 30};
+  report.disk = ArchiveDisk{72ULL << 30, 64ULL << 20, std::nullopt};
   return report;
 }
 
@@ -61,13 +66,16 @@ TEST_CASE("status: the screen") {
         "  window     from 2026-11-20T09:42:07.123456Z (0/4000000)\n"
         "             to   2026-11-20T10:42:07.123455Z (0/5000100) on timeline 1\n"
         "  lost now   nothing if the primary dies, 256 B of WAL if this machine dies with it\n"
-        "  services   capturer running, WAL manager running, primary answers\n"
+        "  services   capturer streaming, WAL manager running, primary answers\n"
+        "  primary    db2:5432 on timeline 2, captured into epoch 3\n"
         "  slot       walback: active, reserved, holds back 256 B\n"
         "  receiver   say \"hi\"\\\n: streaming, async, behind: write 0 B, flush 256 B, replay -\n"
         "  backups    2, the newest b2 of 2026-11-20T09:42:07.123456Z (22 MB), the latest usable b1\n"
         "  gaps       none\n"
         "  proof      r1: proven, 1 min 0 s ago\n"
-        "  disk       72 GB free\n");
+        "  verified   never: `walback verify` reads everything once\n"
+        "  drill      never: `walback drill` measures how long a restore takes\n"
+        "  disk       72 GB free, of which 64 MB are kept as a reserve\n");
 }
 
 TEST_CASE("status: what is wrong stands first") {
@@ -104,9 +112,15 @@ TEST_CASE("status: the keys of its JSON are a contract") {
                                          "loss_if_both_die_bytes",
                                          "primary_answers",
                                          "primary_lsn",
+                                         "primary_host",
+                                         "timeline",
+                                         "captured_host",
+                                         "captured_timeline",
+                                         "epoch",
                                          "capturer_runs",
                                          "manager_runs",
                                          "capture_state",
+                                         "synchronous",
                                          "slots",
                                          "replication",
                                          "gaps",
@@ -114,7 +128,12 @@ TEST_CASE("status: the keys of its JSON are a contract") {
                                          "latest_usable_backup",
                                          "last_restore",
                                          "last_proof",
-                                         "disk_available_bytes"});
+                                         "assurance",
+                                         "disk_available_bytes",
+                                         "disk_reserve_bytes",
+                                         "wal_bytes_per_second",
+                                         "disk_full_in_seconds",
+                                         "slot_full_in_seconds"});
   CHECK(json["last_proof"] == Json{{"name", "r1"},
                                    {"target", "2026-11-20T10:00:00Z"},
                                    {"verdict", "proven"},
