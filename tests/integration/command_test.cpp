@@ -143,6 +143,11 @@ TEST_CASE("command line: every reading command's JSON has its keys and types") {
                        {"loss_if_both_die_bytes", "number"},
                        {"primary_answers", "bool"},
                        {"primary_lsn", "lsn"},
+                       {"primary_host", "text"},
+                       {"timeline", "number"},
+                       {"captured_host", "text"},
+                       {"captured_timeline", "number"},
+                       {"epoch", "number"},
                        {"capturer_runs", "bool"},
                        {"manager_runs", "bool"},
                        {"capture_state", "text"},
@@ -154,6 +159,7 @@ TEST_CASE("command line: every reading command's JSON has its keys and types") {
                        {"latest_usable_backup", "text"},
                        {"last_restore", "object?"},
                        {"last_proof", "object?"},
+                       {"assurance", "object"},
                        {"disk_available_bytes", "number"}});
   check_shape(status["slots"][0], {{"name", "text"},
                                    {"active", "bool"},
@@ -237,6 +243,7 @@ TEST_CASE("command line: every reading command's JSON has its keys and types") {
                                   {"slot", "text"},
                                   {"slot_created", "bool"},
                                   {"wal_kept_from_lsn", "lsn"},
+                                  {"standbys", "array"},
                                   {"config", "text"},
                                   {"config_written", "bool"}});
   const Json lab_status = lab.ask({"lab", "status", "--dir", lab.lab()});

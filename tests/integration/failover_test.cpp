@@ -203,6 +203,9 @@ TEST_CASE("failover: level, then a segment behind; both sides of both switches c
                   lab.name_of_host(lab.first()))));
   CHECK(has_finding(lab.walback({"--json", "check"}).json, "primary.conninfo", "takes writes on timeline 1"));
   lab.write(lab.first(), 5);
+  // Begun anew with both there, it goes to the right one.
+  lab.kill_services();
+  lab.start_services();
   lab.captured(lab.second());
 
   // It becomes the standby, falls a segment behind, and is promoted: a second time in a row.
