@@ -69,6 +69,14 @@ class Restore {
     return proof_;
   }
 
+  /// A server that ends for want of room says so in its log alone, in its own language.
+  [[nodiscard]] bool ran_out_of_room(const Error& error) const {
+    if (!server_ || error.kind == ErrorKind::interrupted) return false;
+    const auto space = setup_.files.space(layout_.data);
+    return server_->last_words(setup_.files).find("No space left on device") != std::string::npos ||
+           (space && space->available_bytes < setup_.plan.identity.segment_size.bytes());
+  }
+
  private:
   Result<FileLock> take_place();
   Result<PlaceReport> look_at_place() {
@@ -290,7 +298,15 @@ Result<Proof> run_restore(const RestoreSetup& setup, Progress& progress, std::st
   if (!setup.plan.expected_end) {
     return fail(ErrorKind::internal, "the plan's stop was not settled before the restore");
   }
-  return Restore(setup, progress, std::move(stop)).run();
+  Restore restore(setup, progress, std::move(stop));
+  auto proof = restore.run();
+  if (!proof && restore.ran_out_of_room(proof.error())) {
+    return fail(
+        ErrorKind::disk_full, proof.error().message,
+        fmt::format("Make room on the file system of '{}', then run the same command again: it begins anew.",
+                    setup.place.directory.string()));
+  }
+  return proof;
 }
 
 }  // namespace walback
