@@ -219,6 +219,34 @@ TEST_CASE("verify: killed in its midst, the next one goes on from there") {
   CHECK(next.json.at("backups") == Json{{"read", 2}, {"remembered", 0}});
 }
 
+TEST_CASE(
+    "verify --ledger: a restored cluster's rows, up to its own stop; each kind of difference is found") {
+  World& w = world();
+  LoadSetup setup = w.lab.load_setup(2, 1);
+  setup.rate = 200;
+  BackgroundLoad(setup).finish();
+  w.lab.wait_captured();
+  const std::string middle = w.lab.value("SELECT xmin FROM test_data ORDER BY id OFFSET 40 LIMIT 1");
+  const auto cluster = w.lab.restore({"--to-xid", middle});
+  const WalbackRun good = w.verify({"--ledger", w.lab.ledger().string()});
+  REQUIRE_MESSAGE(good.ok(), good.all());
+  CHECK(good.json.at("confirmed").get<int>() >= 30);
+  CHECK(good.json.at("later").get<int>() >= 30);
+  REQUIRE(
+      w.lab.connect(cluster).execute("INSERT INTO test_data (id, writer, payload) VALUES (1, 7, 'nobody sent "
+                                     "this'); DELETE FROM test_data WHERE id = "
+                                     "(SELECT min(id) FROM test_data WHERE id > 1)"));
+  const WalbackRun bad =
+      w.verify({"--ledger", w.lab.ledger().string(), "--cluster", cluster.directory.filename()});
+  CHECK_MESSAGE(bad.exit_code == exit_code(ErrorKind::findings), bad.all());
+  CHECK(bad.json.at("lost") == 1);
+  CHECK(bad.json.at("unknown") == 1);
+  CHECK(bad.json.at("differences") == 2);
+  CHECK(bad.json.at("first").size() == 2);
+  w.lab.stop(cluster);
+  CHECK(w.verify({"--ledger", w.lab.ledger().string()}).exit_code == exit_code(ErrorKind::unavailable));
+}
+
 TEST_CASE("verify: a second one is refused with the pid of the first") {
   World& w = world();
   const ArchiveLayout layout{w.lab.archive()};
