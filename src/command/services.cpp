@@ -4,6 +4,7 @@
 
 #include "archive/manager.h"
 #include "capture/capturer.h"
+#include "command/accept_gap.h"
 #include "command/commands.h"
 #include "command/restart_pause.h"
 #include "command/session.h"
@@ -132,10 +133,32 @@ CommandSpec service(std::string name, std::string summary, Status (*run)(Context
           .service = true};
 }
 
+struct CaptureOptions {
+  bool accept_gap = false, yes = false;
+};
+
+Status run_capture_or_accept(Context& context, const CaptureOptions& options) {
+  if (options.accept_gap) return accept_gap(context, options.yes);
+  if (options.yes)
+    return fail(ErrorKind::usage, "--yes without --accept-gap", "There is nothing else to say yes to.");
+  return run_capture(context);
+}
+
 }  // namespace
 
 CommandSpec capture_command() {
-  return service("capture", "receive the primary's WAL, in the foreground until SIGTERM", run_capture);
+  CommandSpec spec =
+      service("capture", "receive the primary's WAL, in the foreground until SIGTERM", run_capture);
+  spec.endings.insert(spec.endings.end(), {ErrorKind::unreachable, ErrorKind::interrupted});
+  spec.declare = [](CLI::App& app) -> Run {
+    auto options = std::make_shared<CaptureOptions>();
+    app.add_flag("--accept-gap", options->accept_gap,
+                 "give WAL up that cannot be had any more, so that capture goes on behind it: shows what is "
+                 "lost, asks, makes the slot anew, ends; works beside `walback run`");
+    app.add_flag("--yes", options->yes, "with --accept-gap: do not ask");
+    return [options](Context& context) { return run_capture_or_accept(context, *options); };
+  };
+  return spec;
 }
 CommandSpec manage_command() {
   return service("manage", "index what was captured, in the foreground until SIGTERM", run_manage);
