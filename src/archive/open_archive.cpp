@@ -12,6 +12,24 @@ namespace {
 /// and the filling, which changes nothing when repeated, begins again.
 constexpr const char* kFilledFact = "filled_from_archive";
 
+/// The journal tells what was let go, not whether its files are gone by now.
+Status forget_removed_backups(const ArchiveContext& archive, Catalog& catalog) {
+  const ArchiveLayout& layout = archive.layout;
+  for (const ExpiredBackup& expired : TRY(catalog.expired_backups()))
+    if (!exists(archive.files, layout.backup(expired.id)) &&
+        !exists(archive.files, layout.unfinished_backup(expired.id)))
+      TRY(catalog.forget_expired_backup(expired.id));
+  return {};
+}
+
+Result<FollowedJournal> follow(const ArchiveContext& archive, Catalog& catalog) {
+  FollowedJournal followed = TRY(follow_journal(archive.files, archive.layout.journal(), catalog));
+  for (const Error& damage : followed.damage)
+    archive.log.error("archive", "journal_damaged", {{key::error, damage.message}, {key::hint, damage.hint}});
+  if (followed.entries != 0) TRY(forget_removed_backups(archive, catalog));
+  return followed;
+}
+
 }  // namespace
 
 Status fill_catalog(const ArchiveContext& archive, const ListBackups& backups, Catalog& catalog) {
@@ -22,9 +40,7 @@ Status fill_catalog(const ArchiveContext& archive, const ListBackups& backups, C
     return {};
   }));
   crash_point("catalog.backups_registered");
-  const FollowedJournal journal = TRY(follow_journal(archive.files, archive.layout.journal(), catalog));
-  for (const Error& damage : journal.damage)
-    archive.log.error("archive", "journal_damaged", {{key::error, damage.message}, {key::hint, damage.hint}});
+  const FollowedJournal journal = TRY(follow(archive, catalog));
   crash_point("catalog.journal_replayed");
   TRY(catalog.put_fact(kFilledFact, "1"));
   archive.log.info(
@@ -80,7 +96,7 @@ Result<Catalog> open_or_rebuild_catalog(const ArchiveContext& archive, const Lis
     return rebuild_catalog(archive, backups, filled.error());
   }
   if (!TRY(filled)) TRY(fill_catalog(archive, backups, catalog));
-  TRY(follow_journal(archive.files, archive.layout.journal(), catalog));
+  TRY(follow(archive, catalog));
   return catalog;
 }
 

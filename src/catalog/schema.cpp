@@ -4,6 +4,8 @@
 
 #include <array>
 
+#include "os/crash_point.h"
+
 namespace walback {
 namespace {
 
@@ -252,6 +254,7 @@ Status migrate(Database& database) {
     const std::int64_t version = TRY(known_version(database));
     for (auto step = static_cast<std::size_t>(version); step < kMigrations.size(); ++step) {
       TRY(database.execute(kMigrations[step]));
+      crash_point("catalog.migration_step");
     }
     TRY(database.execute(fmt::format("PRAGMA application_id = {}", kApplicationId).c_str()));
     return database.execute(fmt::format("PRAGMA user_version = {}", newest_schema()).c_str());

@@ -44,7 +44,8 @@ inline constexpr auto kCrashPoints = std::to_array<std::string_view>({
     "expire.backup_removed",
     "expire.segment_removed",
     "expire.files_removed",
-    // A catalog that takes another's place.
+    // A catalog that an older walback made, and one that takes another's place.
+    "catalog.migration_step",
     "reindex.built",
     "reindex.closed",
     "reindex.old_set_aside",
