@@ -3,17 +3,17 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <set>
-
 #include "capture/back_off.h"
 #include "capture/capture_status.h"
 #include "capture/disk_guard.h"
 #include "capture/epochs.h"
+#include "capture/followed_host.h"
 #include "capture/held_end.h"
 #include "capture/held_file.h"
 #include "capture/primary_monitor.h"
 #include "capture/receiver_supervisor.h"
 #include "capture/slot_holder.h"
+#include "capture/status_publisher.h"
 #include "catalog/archive.h"
 #include "catalog/held_wal.h"
 #include "os/system.h"
@@ -23,7 +23,6 @@ namespace {
 
 constexpr std::string_view kArea = "capture";
 constexpr std::chrono::milliseconds kTick{100};
-constexpr std::int64_t kStatusInterval = 1'000'000;
 /// A look older than this says nothing about now.
 constexpr std::int64_t kSightIsFresh = 5'000'000;
 constexpr int kMostWalRefusals = 5;
@@ -34,8 +33,10 @@ class Capturer {
   Capturer(const CaptureSetup& setup, const ArchiveIdentity& identity, std::uint32_t epoch)
       : setup_(setup),
         guarded_{identity, setup.archive.root, setup.slot, epoch, std::nullopt},
+        publisher_(setup),
         receiver_(setup, guarded_, status_),
-        disk_(setup, identity.segment_size) {
+        disk_(setup, identity.segment_size),
+        host_(setup.log) {
     status_.pid = ::getpid();
     status_.started_at = setup.clock.now();
     status_.slot = setup.slot;
@@ -55,26 +56,25 @@ class Capturer {
   void look_for_file(const PrimaryView& view);
   Status start_receiver(std::stop_token stop);
   Status settle_epoch();
-  void publish_status(bool now);
+  void publish_status(bool now) { publisher_.publish(status_, now); }
   void decide_state();
   [[nodiscard]] bool may_start() const;
   [[nodiscard]] std::int64_t now_us() const { return setup_.clock.monotonic_us(); }
 
   const CaptureSetup& setup_;
   GuardedArchive guarded_;
-  CaptureStatus status_, published_;
+  CaptureStatus status_;
+  StatusPublisher publisher_;
   ReceiverSupervisor receiver_;
   DiskGuard disk_;
-  HostConninfo host_;        ///< where the WAL comes from
-  TimelineHistory history_;  ///< of its timeline
-  std::set<std::string> refused_;
+  FollowedHost host_;
   SlotHolder holder_;
   HeldFile held_file_;
-  Repetition unreachable_, status_unwritable_;
+  Repetition unreachable_;
   std::uint64_t sights_ = 0;
   bool identity_seen_ = false, sender_seen_ = false, primary_fresh_ = false, primary_unreachable_ = true,
-       seen_since_end_ = false, may_set_lc_messages_ = false;
-  std::int64_t last_fresh_us_ = 0, next_publish_us_ = 0, ended_us_ = 0;
+       seen_since_end_ = false;
+  std::int64_t last_fresh_us_ = 0, ended_us_ = 0;
   int wal_refusals_ = 0;
 };
 
@@ -185,37 +185,20 @@ Status Capturer::judge_refusal(const PrimaryView& view) {
   return tl::unexpected(wal_removed_error(guarded_, receiver_.wal_refused()));
 }
 
-/// Another host, or another server behind the same name: pg_receivewal ends, and starts again there.
 void Capturer::follow(const PrimaryView& view) {
-  std::set<std::string> refused;
-  for (const Error& error : view.refused) {
-    refused.insert(error.message);
-    if (!refused_.contains(error.message))
-      setup_.log.warn(kArea, "host_refused", {{key::error, error.message}, {key::hint, error.hint}});
-  }
-  refused_ = std::move(refused);
-  if (view.host == host_ && view.history == history_) return;
-  const bool first = host_.conninfo.empty();
-  if (!first) receiver_.stop();
-  host_ = view.host;
-  may_set_lc_messages_ = view.may_set_lc_messages;
-  history_ = view.history;
-  status_.host = host_.name;
-  status_.timeline = history_.timeline.value;
+  if (!host_.take(view)) return;
+  receiver_.stop();
+  status_.host = host_.host().name;
+  status_.timeline = host_.history().timeline.value;
   status_.held_lsn.reset();
   status_.durable_lsn.reset();
-  setup_.log.write(first ? LogLevel::info : LogLevel::warn, kArea,
-                   first ? "primary_followed" : "primary_changed",
-                   {{"host", host_.name},
-                    {key::timeline, std::to_string(history_.timeline.value)},
-                    {"history", path_text(history_)}});
 }
 
 /// What only a person can mend ends the capturer; a full disk passes.
 Status Capturer::start_receiver(std::stop_token stop) {
   const Status settled = settle_epoch();
   if (settled) {
-    receiver_.start(host_.conninfo, may_set_lc_messages_, stop);
+    receiver_.start(host_.host().conninfo, host_.may_set_lc_messages(), stop);
   } else if (settled.error().kind == ErrorKind::conflict) {
     return settled;
   } else {
@@ -230,7 +213,7 @@ Status Capturer::start_receiver(std::stop_token stop) {
 Status Capturer::settle_epoch() {
   const auto entries = TRY(setup_.files.list(setup_.archive.epoch(status_.epoch)));
   if (const auto resume = resume_point(entries, guarded_.identity.segment_size)) {
-    const auto reason = TRY(reason_for_new_epoch(*resume, history_));
+    const auto reason = TRY(reason_for_new_epoch(*resume, host_.history()));
     if (!reason && !receiver_.history_refused().empty())
       return tl::unexpected(not_in_history_error(guarded_, receiver_.history_refused()));
     if (reason) {
@@ -279,7 +262,8 @@ void Capturer::look_for_file(const PrimaryView& view) {
 /// Never before the primary was seen to be ours. Later also unseen, unless nobody answers at all: sessions
 /// for queries may be used up while replication has its own.
 bool Capturer::may_start() const {
-  return !disk_.full() && identity_seen_ && seen_since_end_ && receiver_.due() && (primary_fresh_ || !primary_unreachable_);
+  return !disk_.full() && identity_seen_ && seen_since_end_ && receiver_.due() &&
+         (primary_fresh_ || !primary_unreachable_);
 }
 
 void Capturer::decide_state() {
@@ -292,23 +276,6 @@ void Capturer::decide_state() {
     status_.state = CaptureState::starting;
   } else {
     status_.state = CaptureState::waiting;
-  }
-}
-
-void Capturer::publish_status(bool now) {
-  if (!now && now_us() < next_publish_us_ && status_.state == published_.state &&
-      status_.receivewal_pid == published_.receivewal_pid) {
-    return;
-  }
-  next_publish_us_ = now_us() + kStatusInterval;
-  status_.updated_at = setup_.clock.now();
-  status_.updated_monotonic_us = now_us();
-  published_ = status_;
-  const auto written = write_capture_status(setup_.files, setup_.archive, status_);
-  if (written) {
-    status_unwritable_.over();
-  } else if (status_unwritable_.due(now_us())) {
-    setup_.log.warn(kArea, "status_not_written", {{key::error, written.error().message}});
   }
 }
 

@@ -313,7 +313,7 @@ TEST_CASE("capturer: the new primary is followed, and pg_receivewal is led there
   capturer.start();
   REQUIRE(capturer.until([&] { return capturer.processes.commands().size() == 1; }));
   CHECK(capturer.processes.commands().back().find("host=a") != std::string::npos);
-  CHECK(capturer.status().host == "a:5432");
+  REQUIRE(capturer.until([&] { return capturer.status().host == "a:5432"; }));
   REQUIRE(real_file_system().write(capturer.archive.epoch(1) / "000000010000000000000002.partial", "wal"));
   promote(capturer.primary, {0x2100000});
   REQUIRE(capturer.until([&] { return capturer.processes.commands().size() == 2; }));
