@@ -19,10 +19,9 @@ namespace {
 
 using Kind = WalFinding::Kind;
 
-/// All rows of one epoch, in (timeline, number) order.
 struct EpochRows {
   EpochFiles files;
-  std::vector<SegmentRow> rows;
+  std::vector<SegmentRow> rows;  ///< in (timeline, number) order
 };
 
 class Verifier {
@@ -227,10 +226,10 @@ class Verifier {
   Status look_for_rows(const EpochRows& epoch) {
     std::set<SegmentName> known;
     for (const SegmentRow& row : epoch.rows) known.insert(row.name);
+    const std::vector<ExpiredWal> expired = TRY(catalog_.expired_wal());
     for (const SegmentFile& file : epoch.files.segments) {
-      if (known.contains(file.name)) continue;
-      // pg_receivewal makes and fills it before any record is in it.
-      if (file.partial) continue;
+      // pg_receivewal makes a `.partial` and fills it before any record is in it.
+      if (known.contains(file.name) || has_expired(expired, file.name) || file.partial) continue;
       const auto still = TRY(find_segment(archive_.files, archive_.layout, file.epoch, file.name, size_));
       if (!still || TRY(catalog_.segment(file.name, file.epoch))) continue;
       find(Kind::not_indexed, file.path, "is not in the catalog yet");

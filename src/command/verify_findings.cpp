@@ -104,7 +104,7 @@ VerifyFinding explain(const BackupFinding& finding, const std::vector<BackupRow>
       explained.mend = "nothing to do: it is never used, and left alone";
       break;
     case Kind::unfinished:
-      explained.mend = "nothing to do: the next base backup removes it";
+      explained.mend = "nothing to do: the next one removes it";
       break;
   }
   return explained;
