@@ -72,9 +72,9 @@ class PrimaryFollower {
       return;
     }
     if (Clock::now() < next_search_) return;
-    next_search_ = Clock::now() + kSearchInterval;
     auto hosts = hosts_of(conninfo_);
-    if (!hosts || hosts->size() < 2) return;
+    if (!hosts) return;
+    next_search_ = Clock::now() + (hosts->size() > 1 ? kSearchInterval : kLoneSearchInterval);
     search_ = std::async(std::launch::async,
                          [hosts = std::move(*hosts)] { return look_at_hosts(hosts, look_options()); });
   }

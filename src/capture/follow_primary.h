@@ -15,12 +15,14 @@ using LookAtPrimary = std::function<Result<PrimaryView>()>;
 using KnownClusterNow = std::function<Result<KnownCluster>()>;
 
 /// The real one. Finds the primary among the hosts of `conninfo` (pg/find_primary.h), keeps a connection
-/// there, and searches again when it is lost. Where there are several hosts all of them are looked at every
-/// kSearchInterval besides, in the background, so that a promotion under a primary that still runs, or an old
-/// primary that comes back, is noticed: the view then leads to another host, or names it in `refused`.
+/// there, and searches again when it is lost. Besides, all hosts are looked at every kSearchInterval, in the
+/// background, so that a promotion under a primary that still runs, or an old primary that comes back, is
+/// noticed: the view then leads to another host, or names it in `refused`. A single host may be an address
+/// that moves from one server to the next, so it is looked at as well, every kLoneSearchInterval.
 [[nodiscard]] LookAtPrimary look_at_primary(const std::string& conninfo, const std::string& slot,
                                             KnownClusterNow known);
 
 inline constexpr std::chrono::seconds kSearchInterval{5};
+inline constexpr std::chrono::seconds kLoneSearchInterval{60};
 
 }  // namespace walback

@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 
+#include "archive/manage_status.h"
 #include "base/text.h"
 #include "catalog/journal.h"
 #include "integration/support/crash.h"
@@ -117,6 +118,14 @@ class FailoverLab : public LabFixture {
     Connection connection = on(standby);
     REQUIRE(wait_until([&] { return must(connection.query(sql), sql).boolean(0, 0); }, 60s));
   }
+  /// Of the newest watermark that was covered; 0: none yet.
+  [[nodiscard]] std::uint32_t watermark_timeline() const {
+    const Path file = ArchiveLayout{archive()}.manage_status();
+    const auto text = real_file_system().read(file);
+    if (!text) return 0;
+    const auto status = parse_manage_status(*text, file.string());
+    return status && status->watermark ? status->watermark->timeline.value : 0;
+  }
   [[nodiscard]] std::string log() const { return real_file_system().read(now_.walback_log()).value_or(""); }
   bool log_says(const std::string& text) const {
     return wait_until([&] { return log().find(text) != std::string::npos; }, 60s);
@@ -195,6 +204,9 @@ TEST_CASE("failover: level, then a segment behind; both sides of both switches c
   CHECK(status.at("epoch") == 1);
   CHECK(status.at("gaps").empty());
 
+  // The manager's session goes there as well.
+  REQUIRE(wait_until([&] { return lab.watermark_timeline() == 2; }, 60s));
+
   // The old primary comes back: it is named, and not one byte of it is captured.
   must(start_again(lab.now(), lab.first()), "start again");
   REQUIRE(lab.log_says("host_refused"));
@@ -251,6 +263,9 @@ TEST_CASE("failover: level, then a segment behind; both sides of both switches c
   Ids within = second_path;
   for (std::size_t i = 0; i < 50; ++i) within.insert(abandoned.xids[i].first);
   lab.check_restore({"--to-xid", abandoned.xids[49].second, "--timeline", "2"}, within);
+
+  // A base backup is taken where the primary is now.
+  CHECK(lab.ask({"backup"}).at("timeline") == 3);
 
   // A server that was promoted apart from the one that is followed, to the same number.
   lab.kill_services();
