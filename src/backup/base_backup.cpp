@@ -6,6 +6,7 @@
 
 #include "backup/backup_files.h"
 #include "backup/basebackup_run.h"
+#include "backup/unfinished_backup.h"
 #include "base/text.h"
 #include "catalog/archive.h"
 #include "catalog/backup_tablespaces.h"
@@ -17,38 +18,6 @@ namespace {
 
 constexpr std::string_view kArea = "backup";
 constexpr std::chrono::milliseconds kTick{100};
-
-/// Removes what is not a backup yet, unless it becomes one.
-class Unfinished {
- public:
-  Unfinished(const BackupSetup& setup, std::string id)
-      : setup_(setup), id_(std::move(id)), directory_(setup.archive.unfinished_backup(id_)) {}
-  Unfinished(const Unfinished&) = delete;
-  Unfinished& operator=(const Unfinished&) = delete;
-  ~Unfinished() {
-    if (finished_) return;
-    for (const auto& path : {directory_, backup_facts_file(setup_.archive, id_)}) {
-      if (const auto removed = setup_.files.remove_tree(path); !removed) {
-        setup_.log.warn(kArea, "leftover_not_removed", {{key::error, removed.error().message}});
-      }
-    }
-  }
-  [[nodiscard]] const Path& directory() const { return directory_; }
-
-  /// From here on it is a backup.
-  Status publish_as_backup() {
-    TRY(setup_.files.rename(directory_, setup_.archive.backup(id_)));
-    finished_ = true;
-    crash_point("backup.named");
-    return setup_.files.sync_directory(setup_.archive.backups());
-  }
-
- private:
-  const BackupSetup& setup_;
-  std::string id_;
-  Path directory_;
-  bool finished_ = false;
-};
 
 /// However it ends, the bar is wiped before anything else is written.
 class FinishedProgress {
@@ -168,7 +137,7 @@ Result<BackupRow> take_base_backup(const BackupSetup& setup, Progress& progress,
   facts.started_at = setup.clock.now();
   facts.server_version_num = static_cast<std::uint32_t>(conditions.server.server_version_num);
   const auto id = TRY(free_backup_id(setup.files, setup.archive, facts.started_at));
-  Unfinished unfinished(setup, id);
+  UnfinishedBackup unfinished(setup.files, setup.archive, setup.log, id);
   setup.log.info(kArea, "backup_started", {{"id", id}, {"checkpoint", setup.spread ? "spread" : "fast"}});
   const auto begun_us = setup.clock.monotonic_us();
   crash_point("backup.started");
@@ -184,13 +153,7 @@ Result<BackupRow> take_base_backup(const BackupSetup& setup, Progress& progress,
   progress.report({"base backup", row.size_bytes, row.size_bytes, "syncing to disk"});
   facts.finished_at = setup.clock.now();
   add_facts(row, facts);
-  TRY(publish(setup.files, backup_facts_file(setup.archive, id), to_text(facts)));
-  crash_point("backup.facts_published");
-  TRY(setup.files.sync_file_system(unfinished.directory()));
-  crash_point("backup.synced");
-  if (stop.stop_requested()) return tl::unexpected(backup_interrupted());
-  TRY(unfinished.publish_as_backup());
-  crash_point("backup.name_durable");
+  TRY(unfinished.publish(facts, stop));
   TRY(register_backup(setup, row));
   setup.log.info(kArea, "backup_finished",
                  {{"id", id},

@@ -26,11 +26,13 @@ Result<bool> holds_segments(FileSystem& files, const Path& epoch, SegmentSize si
 Result<std::uint32_t> open_newest_epoch(FileSystem& files, const ArchiveLayout& archive) {
   TRY(files.create_directories(archive.wal()));
   const auto epochs = TRY(list_epochs(files, archive)).numbers;
-  if (!epochs.empty()) return epochs.back();
-  TRY(files.create_directories(archive.epoch(1)));
+  const std::uint32_t newest = epochs.empty() ? 1U : epochs.back();
+  if (epochs.empty()) TRY(files.create_directories(archive.epoch(newest)));
+  // Also of one that is there: whoever made it may have been killed before its name was durable, and every
+  // acknowledged byte will lie in it.
   TRY(files.sync_directory(archive.wal()));
   TRY(files.sync_directory(archive.root));
-  return 1U;
+  return newest;
 }
 
 Result<std::uint32_t> open_epoch(FileSystem& files, const ArchiveLayout& archive, Timestamp at,

@@ -47,11 +47,20 @@ Status refuse_other_cluster(const ArchiveIdentity& found, const ArchiveIdentity&
               "directory.");
 }
 
-/// Directories above the archive may be new as well. One that we may not open is not one that we made.
-Status sync_ancestors(FileSystem& files, const Path& path) {
+/// How many directories of this path are not there yet.
+int missing_levels(FileSystem& files, const Path& path) {
+  if (exists(files, path) || !path.has_relative_path()) return 0;
+  return 1 + missing_levels(files, path.parent_path());
+}
+
+/// The directories above the archive may be new as well: those that we made (the lowest `made`) must be
+/// durable, those that a killed call before us may have made as far as we may open them.
+Status sync_ancestors(FileSystem& files, const Path& path, int made) {
   TRY(files.sync_directory(path.parent_path()));
   for (Path above = path.parent_path(); above.has_relative_path(); above = above.parent_path()) {
-    if (!files.sync_directory(above.parent_path())) break;
+    const Status synced = files.sync_directory(above.parent_path());
+    if (!synced && --made > 0) return synced;
+    if (!synced) break;
   }
   return {};
 }
@@ -74,6 +83,7 @@ Result<ArchiveIdentity> read_archive_identity(FileSystem& files, const ArchiveLa
 }
 
 Status create_archive(FileSystem& files, const ArchiveLayout& layout, const ArchiveIdentity& identity) {
+  const int made = missing_levels(files, layout.root);
   TRY(files.create_directories(layout.root));
   const auto found = read_archive_identity(files, layout);
   if (found) {
@@ -81,7 +91,7 @@ Status create_archive(FileSystem& files, const ArchiveLayout& layout, const Arch
   } else if (found.error().kind == ErrorKind::not_found) {
     TRY(refuse_foreign_content(files, layout));
     TRY(files.set_mode(layout.root, 0700));  // it will hold every row of the cluster
-    TRY(sync_ancestors(files, layout.root));
+    TRY(sync_ancestors(files, layout.root, made));
     TRY(publish(files, layout.identity(), to_text(identity)));
   } else {
     return tl::unexpected(found.error());
@@ -90,8 +100,9 @@ Status create_archive(FileSystem& files, const ArchiveLayout& layout, const Arch
   TRY(create_directory_durably(files, layout.backups()));
   TRY(create_directory_durably(files, layout.lock("any").parent_path()));
   // A later epoch means that the first one is history; it may have been removed by retention.
-  if (TRY(list_epochs(files, layout)).numbers.empty()) TRY(create_directory_durably(files, layout.epoch(1)));
-  return {};
+  if (TRY(list_epochs(files, layout)).numbers.empty()) TRY(files.create_directories(layout.epoch(1)));
+  // Also where it is there already: who made it may have been killed before this.
+  return files.sync_directory(layout.wal());
 }
 
 Result<EpochList> list_epochs(FileSystem& files, const ArchiveLayout& layout) {

@@ -32,11 +32,13 @@ std::vector<std::string> FaultyFileSystem::changes() const {
 std::optional<FaultyFileSystem::Fault> FaultyFileSystem::meet(std::string_view operation, const Path& path,
                                                               bool change) {
   const std::lock_guard lock(mutex_);
+  if (dead_) return Fault{"", "", 0, Error{ErrorKind::interrupted, "the process is dead", ""}, false};
   if (change) changes_.push_back(describe(operation, path));
   for (auto fault = faults_.begin(); fault != faults_.end(); ++fault) {
     const bool named = fault->operation == operation || (change && fault->operation == "*");
     if (!named || !path.string().ends_with(fault->path_end) || --fault->calls_left > 0) continue;
     Fault met = *fault;
+    dead_ = stays_dead_ && !met.error;
     faults_.erase(fault);
     return met;
   }

@@ -28,6 +28,9 @@ class FaultyFileSystem final : public FileSystem {
   void kill_at(std::string operation, std::string path_end, int nth = 1, bool half = false);
   /// No fault any more.
   void heal();
+  /// From a kill on every call fails and changes nothing: the destructors that the exception runs are not run
+  /// in a process that was killed.
+  void stay_dead() { stays_dead_ = true; }
   /// "rename /archive/x", in order, everything that changed something or would have.
   [[nodiscard]] std::vector<std::string> changes() const;
 
@@ -67,6 +70,7 @@ class FaultyFileSystem final : public FileSystem {
   mutable std::mutex mutex_;
   std::vector<Fault> faults_;
   std::vector<std::string> changes_;
+  bool stays_dead_ = false, dead_ = false;
 };
 
 }  // namespace walback
