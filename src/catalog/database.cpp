@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <cerrno>
+
 namespace walback {
 namespace {
 
@@ -156,7 +158,9 @@ tl::unexpected<Error> Database::failure() const {
   const int code = connection_ == nullptr ? SQLITE_NOMEM : sqlite3_extended_errcode(connection_);
   const std::string words = connection_ == nullptr ? "out of memory" : sqlite3_errmsg(connection_);
   const std::string name = path_.string();
-  switch (code & 0xFF) {
+  // The shared memory beside the file is no page of it: for want of room there SQLite says "disk I/O error".
+  const bool no_room = (code & 0xFF) == SQLITE_IOERR && sqlite3_system_errno(connection_) == ENOSPC;
+  switch (no_room ? SQLITE_FULL : code & 0xFF) {
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
       return fail(ErrorKind::corrupt, fmt::format("the catalog {} is damaged: {}", name, words),
