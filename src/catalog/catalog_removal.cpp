@@ -104,14 +104,19 @@ Status Catalog::expire_wal(const ExpiredWal& expired) {
   TRY(storable({expired.below_lsn}));
   Database& database = *impl_->database;
   return database.atomically([&]() -> Status {
+    Statement known = TRY(database.statement("SELECT below FROM expired_wal WHERE timeline = ?"));
+    known.bind(expired.timeline);
+    const bool was_there = TRY(known.step());
+    const auto floor = was_there ? static_cast<std::uint64_t>(known.integer(0)) : 0;
+    known.rewind();
+    if (was_there && floor > expired.below.value) return {};
     Statement statement = TRY(database.statement(
-        "INSERT INTO expired_wal (timeline, below, below_lsn) VALUES (?, ?, ?) ON CONFLICT (timeline) "
-        "DO UPDATE SET below = excluded.below, below_lsn = excluded.below_lsn "
-        "WHERE excluded.below > below RETURNING below"));
-    // Where it went as far before, the rows are gone as well: nothing is written below.
-    if (!TRY(statement.bind(expired.timeline, expired.below, expired.below_lsn).step())) return {};
-    statement.rewind();
+        "INSERT OR REPLACE INTO expired_wal (timeline, below, below_lsn) VALUES (?, ?, ?)"));
+    TRY(statement.bind(expired.timeline, expired.below, expired.below_lsn).run());
+    // As far as before, too: a journal that is read again brings old watermarks and gaps, and this line
+    // behind them.
     TRY(remove_below(database, expired));
+    if (was_there && floor == expired.below.value) return {};
     return count_removal(database);
   });
 }

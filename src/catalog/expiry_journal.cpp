@@ -50,6 +50,18 @@ Status expire_in_steps(Catalog& catalog, const ExpiredWal& expired) {
   return catalog.expire_wal(expired);
 }
 
+Status expire_backups(Catalog& catalog, const Expiry& expiry) {
+  return catalog.transaction([&]() -> Status {
+    for (const ExpiredBackup& backup : expiry.backups) TRY(catalog.expire_backup(backup));
+    return {};
+  });
+}
+
+Status expire_wal(Catalog& catalog, const Expiry& expiry) {
+  for (const ExpiredWal& wal : expiry.wal) TRY(expire_in_steps(catalog, wal));
+  return {};
+}
+
 }  // namespace
 
 JournalEntry journal_entry(Timestamp at, const Expiry& expiry) {
@@ -75,13 +87,8 @@ Result<Expiry> expiry_of(const JournalEntry& entry) {
 }
 
 Status apply_expiry(Catalog& catalog, const Expiry& expiry) {
-  TRY(catalog.transaction([&]() -> Status {
-    for (const ExpiredBackup& backup : expiry.backups) TRY(catalog.expire_backup(backup));
-    return {};
-  }));
-  crash_point("expire.backup_rows_removed");
-  for (const ExpiredWal& wal : expiry.wal) TRY(expire_in_steps(catalog, wal));
-  return {};
+  TRY(expire_backups(catalog, expiry));
+  return expire_wal(catalog, expiry);
 }
 
 Status record_expiry(FileSystem& files, const ArchiveLayout& layout, Catalog& catalog, Timestamp at,
@@ -89,7 +96,9 @@ Status record_expiry(FileSystem& files, const ArchiveLayout& layout, Catalog& ca
   TRY(append_journal(files, layout.journal(), journal_entry(at, expiry)));
   crash_point("expire.journalled");
   TRY(catalog.write_through());
-  TRY(apply_expiry(catalog, expiry));
+  TRY(expire_backups(catalog, expiry));
+  crash_point("expire.backup_rows_removed");
+  TRY(expire_wal(catalog, expiry));
   crash_point("expire.rows_removed");
   return {};
 }

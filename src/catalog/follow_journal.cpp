@@ -42,7 +42,7 @@ Result<FollowedJournal> follow_journal(FileSystem& files, const Path& journal, C
     return info ? info->size_bytes : 0;
   };
   const std::uint64_t known = TRY(followed_to(files, journal, catalog));
-  if (known == size()) return followed;
+  if (known != 0 && known == size()) return followed;
   // Read inside the transaction: a line that is written meanwhile has a row that is written after ours.
   TRY(catalog.transaction([&]() -> Status {
     const std::uint64_t from = TRY(followed_to(files, journal, catalog));

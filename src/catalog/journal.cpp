@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <limits>
@@ -14,7 +15,6 @@
 namespace walback {
 namespace {
 
-constexpr std::string_view kTornLine = "torn_line";
 constexpr std::size_t kReadBytes = 1U << 20;
 
 // --- Times as to_rfc3339 writes them, and nothing else.
@@ -111,14 +111,6 @@ std::optional<JournalEntry> parse_line(std::string_view line) {
   return entry;
 }
 
-/// True when the file's last line has no end: what a power cut or a full disk left.
-Result<bool> ends_torn(FileSystem& files, const Path& path, std::uint64_t size_bytes) {
-  if (size_bytes == 0) return false;
-  std::array<char, 1> last{};
-  TRY(files.read_at(path, size_bytes - 1, last));
-  return last[0] != '\n';
-}
-
 Json started(Timestamp at, std::string_view kind) {
   return Json{{"at", to_rfc3339(at)}, {"kind", kind}};
 }
@@ -139,19 +131,7 @@ std::string extracted(const Json& json, const char* key) {
 
 }  // namespace
 
-Status append_journal(FileSystem& files, const Path& path, const JournalEntry& entry) {
-  const auto info = files.stat(path);
-  if (!info && info.error().kind != ErrorKind::not_found) return tl::unexpected(info.error());
-  std::string lines;
-  if (info && TRY(ends_torn(files, path, info->size_bytes))) {
-    lines = "\n" + to_line(started(entry.at, kTornLine)) + "\n";
-  }
-  lines += to_line(entry.body) + "\n";
-  TRY(files.append_durably(path, lines));
-  return info ? Status{} : files.sync_directory(path.parent_path());
-}
-
-Result<JournalContent> read_journal(FileSystem& files, const Path& path, std::uint64_t from) {
+Result<JournalContent> read_journal_part(FileSystem& files, const Path& path, std::uint64_t from) {
   JournalContent content;
   std::optional<Error> last_line_damage;
   const auto read = each_line(files, path, from, [&](std::string_view line, std::size_t number) {
@@ -172,6 +152,20 @@ Result<JournalContent> read_journal(FileSystem& files, const Path& path, std::ui
   if (!read && read.error().kind != ErrorKind::not_found) return tl::unexpected(read.error());
   content.end = read.value_or(0);
   return content;
+}
+
+Result<JournalContent> read_journal(FileSystem& files, const Path& path, std::uint64_t from) {
+  JournalContent newest = TRY(read_journal_part(files, path, from));
+  if (from != 0) return newest;
+  // Against the direction in which lines move: one that moves meanwhile is read twice, and never not at all.
+  JournalContent closed = TRY(read_journal_part(files, closed_journal(path), 0));
+  JournalContent all = TRY(read_journal_part(files, compacted_journal(path), 0));
+  for (JournalContent* part : {&closed, &newest}) {
+    std::ranges::move(part->entries, std::back_inserter(all.entries));
+    std::ranges::move(part->damage, std::back_inserter(all.damage));
+  }
+  all.end = newest.end;
+  return all;
 }
 
 JournalEntry journal_entry(Timestamp at, const WatermarkRow& watermark) {

@@ -2,6 +2,7 @@
 #include <functional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/json.h"
@@ -29,6 +30,15 @@ struct JournalEntry {
   Json body;  ///< the whole line, "at" and "kind" among its members
 };
 
+/// A line that ends a torn one, and says so.
+inline constexpr std::string_view kTornLine = "torn_line";
+
+/// Beside the journal: one that is being compacted, and what was left of all before it (compact_journal.h).
+[[nodiscard]] Path closed_journal(const Path& journal);
+[[nodiscard]] Path compacted_journal(const Path& journal);
+
+/// Durable when it returns. A journal that another process closes at this moment gets the line in its next
+/// file, perhaps a second time: whoever replays lines replays them in any number.
 [[nodiscard]] Status append_journal(FileSystem& files, const Path& path, const JournalEntry& entry);
 
 struct JournalContent {
@@ -37,9 +47,13 @@ struct JournalContent {
   std::vector<Error> damage;
   std::uint64_t end = 0;  ///< where its last whole line ends
 };
-/// An absent journal is an empty one. `from`: where a line begins.
+/// An absent journal is an empty one. All of its parts, oldest first; or, `from` a place where a line begins,
+/// of the newest part alone what follows there.
 [[nodiscard]] Result<JournalContent> read_journal(FileSystem& files, const Path& path,
                                                   std::uint64_t from = 0);
+/// One of its files alone.
+[[nodiscard]] Result<JournalContent> read_journal_part(FileSystem& files, const Path& path,
+                                                       std::uint64_t from = 0);
 
 [[nodiscard]] JournalEntry journal_entry(Timestamp at, const WatermarkRow& watermark);  ///< "watermark"
 [[nodiscard]] JournalEntry journal_entry(Timestamp at, const RestoreRow& restore);      ///< "restore"

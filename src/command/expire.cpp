@@ -3,6 +3,7 @@
 #include "archive/expired_files.h"
 #include "backup/remove_backup.h"
 #include "base/text.h"
+#include "catalog/compact_journal.h"
 #include "command/commands.h"
 #include "command/expire_report.h"
 #include "command/retention_facts.h"
@@ -41,6 +42,13 @@ Result<RecoverableWindow> window_after(const ArchiveSession& session, Catalog& c
   return *std::move(window);
 }
 
+/// The journal tells of what is there, and no longer of what was.
+Status compact(FileSystem& files, const ArchiveLayout& layout, const Catalog& catalog) {
+  JournalScope scope{TRY(catalog.expired_wal()), TRY(catalog.expired_backups()), {}};
+  for (const BackupRow& row : TRY(catalog.backups())) scope.backups.push_back(row.id);
+  return compact_journal(files, layout.journal(), scope);
+}
+
 Status remove(Context& context, ArchiveSession& session, const Expiry& expiry, ExpireReport& report) {
   const auto progress = context.progress();
   if (!expiry.backups.empty() || !expiry.wal.empty())
@@ -50,7 +58,7 @@ Status remove(Context& context, ArchiveSession& session, const Expiry& expiry, E
   report.removed = TRY(remove_expired_segments(session.archive, session.catalog, *progress, context.stop));
   progress->finish();
   crash_point("expire.files_removed");
-  return {};
+  return compact(*context.files, session.archive.layout, session.catalog);
 }
 
 Status run_expire(Context& context, const Options& options) {

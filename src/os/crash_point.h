@@ -44,6 +44,8 @@ inline constexpr auto kCrashPoints = std::to_array<std::string_view>({
     "expire.backup_removed",
     "expire.segment_removed",
     "expire.files_removed",
+    "journal.closed",
+    "journal.compacted",
     // A catalog that an older walback made, and one that takes another's place.
     "catalog.migration_step",
     "reindex.built",

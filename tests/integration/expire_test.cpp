@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <set>
 
+#include "catalog/catalog.h"
+#include "catalog/journal.h"
 #include "integration/support/crash.h"
 #include "integration/support/held.h"
 #include "os/system.h"
@@ -145,6 +147,13 @@ TEST_CASE("expire: killed at each step nothing counts that is gone, and the next
   static_cast<void>(fill(lab));
   lab.kill_services();
   static_cast<void>(lab.ask({"list", "segments"}));
+  // As many void lines as make it worth while to compact the journal.
+  {
+    Catalog catalog = Catalog::open(lab.archive() / "catalog.sqlite").value();
+    for (int i = 0; i < 100; ++i)
+      REQUIRE(record_watermark(real_file_system(), ArchiveLayout{lab.archive()}, catalog,
+                               {{1}, {0x2000000}, real_clock().now()}));
+  }
   const SavedArchive saved(lab);
   const Json untouched = state(lab);
   const std::vector<std::string> expire{"expire", "--keep", "1"};

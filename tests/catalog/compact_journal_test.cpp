@@ -1,0 +1,179 @@
+#include "catalog/compact_journal.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <set>
+
+#include "catalog/expiry_journal.h"
+#include "catalog/follow_journal.h"
+#include "catalog/verified_journal.h"
+#include "catalog_fixture.h"
+#include "support/faulty_file_system.h"
+#include "support/memory_file_system.h"
+#include "support/temporary_directory.h"
+
+namespace walback {
+namespace {
+
+using namespace catalog_test;
+
+const ArchiveLayout kLayout{"/srv/archive"};
+
+JournalEntry watermark(Lsn lsn, std::int64_t offset_us, std::uint32_t timeline = 1) {
+  return journal_entry(at(offset_us), WatermarkRow{{timeline}, lsn, at(offset_us)});
+}
+JournalEntry restore(const std::string& name, RestoreState state) {
+  return journal_entry(at(0), RestoreRow{name, "/copy", 1, state, at(0), {}, "latest", "", "", ""});
+}
+
+std::string told(const std::vector<JournalEntry>& entries) {
+  std::string text;
+  for (const JournalEntry& entry : entries) text += to_line(entry.body) + "\n";
+  return text;
+}
+
+/// Every watermark's place, in order.
+std::vector<std::uint64_t> places_in(FileSystem& files, const Path& journal) {
+  std::vector<std::uint64_t> places;
+  const JournalContent content = value(read_journal(files, journal));
+  CHECK(content.damage.empty());
+  for (const JournalEntry& entry : content.entries) places.push_back(value(watermark_of(entry)).lsn.value);
+  return places;
+}
+
+TEST_CASE("journal: compacted it says what is there, once, and nothing that it does not understand goes") {
+  const JournalEntry unknown{at(0), "of the future",
+                             Json{{"at", to_rfc3339(at(0))}, {"kind", "of the future"}}};
+  const JournalScope scope{{{{1}, {400}, lsn_in(400, 0)}}, {{"20261120T120000Z", lsn_in(3, 40)}}, {"here"}};
+  const std::vector<JournalEntry> kept{
+      epoch_opened_entry(at(0), 1, "the first"),
+      unknown,
+      unknown,
+      watermark(lsn_in(400, 0), 7),
+      restore("copy", RestoreState::complete),
+      journal_entry(VerifiedBackup{"here", 2, at(5)}),
+      journal_entry(VerifiedRun{{1}, 1, {400}, {440}, 1, at(0)}),
+      gap_accepted_entry(at(0), {{1}, lsn_in(500, 0), lsn_in(501, 0), "lost", at(0), true}),
+      watermark(lsn_in(399, 0), 1, 2),
+      journal_entry(at(9), Expiry{scope.leaving, scope.expired}),
+      watermark(lsn_in(401, 0), 8)};
+  std::vector<JournalEntry> all = kept;
+  const std::vector<JournalEntry> gone{
+      watermark(lsn_in(400, 0), 6),
+      watermark(lsn_in(399, 0), 1),
+      restore("copy", RestoreState::running),
+      journal_entry(VerifiedBackup{"here", 1, at(4)}),
+      journal_entry(VerifiedBackup{"expired", 1, at(4)}),
+      journal_entry(VerifiedRun{{1}, 1, {300}, {363}, 1, at(0)}),
+      gap_accepted_entry(at(0), {{1}, lsn_in(300, 0), lsn_in(301, 0), "lost", at(0), true}),
+      journal_entry(at(3), Expiry{{{"older", {}}}, {{{1}, {100}, lsn_in(100, 0)}}})};
+  all.insert(all.begin(), gone.begin(), gone.end());
+  CHECK(told(without_void_lines(all, scope)) == told(kept));
+}
+
+TEST_CASE(
+    "journal: killed or cut off anywhere while it is compacted, no fact is lost and the next one ends it") {
+  const auto prepare = [](MemoryFileSystem& disk) {
+    value(disk.create_directories(kLayout.root));
+    disk.settle();
+    for (std::uint64_t i = 0; i < kVoidLinesWorthwhile; ++i)
+      value(append_journal(disk, kLayout.journal(), watermark({10}, static_cast<std::int64_t>(i))));
+    for (std::uint64_t lsn : {20U, 30U}) value(append_journal(disk, kLayout.journal(), watermark({lsn}, 99)));
+  };
+  MemoryFileSystem whole;
+  prepare(whole);
+  FaultyFileSystem counted(whole);
+  value(compact_journal(counted, kLayout.journal(), {}));
+  CHECK(places_in(whole, kLayout.journal()) == std::vector<std::uint64_t>{10, 20, 30});
+  const int changes = static_cast<int>(counted.changes().size());
+  CHECK(changes >= 6);
+
+  for (int nth = 1; nth <= changes; ++nth) {
+    for (const bool power_cut : {false, true}) {
+      CAPTURE(nth);
+      CAPTURE(power_cut);
+      MemoryFileSystem disk;
+      prepare(disk);
+      FaultyFileSystem files(disk);
+      files.kill_at("*", "", nth);
+      CHECK_THROWS_AS((void)compact_journal(files, kLayout.journal(), {}), Killed);
+      if (power_cut) disk.power_cut();
+      files.heal();
+      const auto after = places_in(disk, kLayout.journal());
+      CHECK(std::set<std::uint64_t>(after.begin(), after.end()) == std::set<std::uint64_t>{10, 20, 30});
+      value(append_journal(disk, kLayout.journal(), watermark({40}, 100)));
+      value(compact_journal(disk, kLayout.journal(), {}));
+      CHECK(places_in(disk, kLayout.journal()).back() == 40);
+      CHECK_FALSE(exists(disk, closed_journal(kLayout.journal())));
+    }
+  }
+}
+
+TEST_CASE("journal: two processes append while it is compacted over and over, and every line is there") {
+  TemporaryDirectory directory;
+  const Path path = directory.path() / "journal.jsonl";
+  FileSystem& files = real_file_system();
+  constexpr std::uint64_t lines = 300;
+  const auto write_lines = [&](std::uint64_t first) {
+    for (std::uint64_t i = 0; i < lines; ++i) {
+      // A void one beside each, so that there is always something to compact.
+      for (const std::uint64_t lsn : {std::uint64_t{1}, first + i})
+        if (!append_journal(files, path, watermark({lsn}, 1))) return 1;
+    }
+    return 0;
+  };
+  std::vector<pid_t> children;
+  for (const std::uint64_t first : {1'000'000U, 2'000'000U}) {
+    const pid_t child = fork();
+    if (child == 0) _exit(write_lines(first));
+    REQUIRE(child > 0);
+    children.push_back(child);
+  }
+  int compactions = 0;
+  for (std::size_t ended = 0; ended < children.size();) {
+    const bool was = exists(files, compacted_journal(path));
+    const Status done = compact_journal(files, path, {});
+    CHECK(done);
+    compactions += !was || exists(files, compacted_journal(path)) ? 1 : 0;
+    std::set<std::uint64_t> seen;
+    for (const std::uint64_t place : places_in(files, path)) seen.insert(place);
+    int status = 0;
+    const pid_t pid = waitpid(-1, &status, WNOHANG);
+    if (pid > 0) {
+      CHECK(status == 0);
+      ++ended;
+    }
+  }
+  CHECK(compactions > 1);
+  const auto places = places_in(files, path);
+  const std::set<std::uint64_t> all(places.begin(), places.end());
+  CHECK(all.size() == 2 * lines + 1);
+}
+
+TEST_CASE("journal: followed, a catalog knows every line, once and again, and in another journal") {
+  MemoryFileSystem disk;
+  value(disk.create_directories(kLayout.root));
+  auto catalog = value(Catalog::open(":memory:"));
+  const auto follow = [&] { return value(follow_journal(disk, kLayout.journal(), catalog)).entries; };
+  CHECK(follow() == 0);
+  value(append_journal(disk, kLayout.journal(), watermark({10}, 1)));
+  CHECK(follow() == 1);
+  CHECK(follow() == 0);
+  value(append_journal(disk, kLayout.journal(), restore("copy", RestoreState::complete)));
+  CHECK(follow() == 1);
+  CHECK(value(catalog.restore("copy")));
+  value(disk.rename(kLayout.journal(), closed_journal(kLayout.journal())));
+  value(append_journal(disk, kLayout.journal(), watermark({20}, 2)));
+  CHECK(follow() == 3);
+  CHECK(follow() == 0);
+  CHECK(value(catalog.newest_watermark({1}))->lsn == Lsn{20});
+  // A new catalog in whose time nothing was appended.
+  auto other = value(Catalog::open(":memory:"));
+  value(disk.remove(kLayout.journal()));
+  CHECK(value(follow_journal(disk, kLayout.journal(), other)).entries == 2);
+  CHECK(value(other.restore("copy")));
+}
+
+}  // namespace
+}  // namespace walback
