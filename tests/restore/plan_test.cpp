@@ -34,18 +34,18 @@ TEST_CASE("plan: an abort stamped later ends a time target too") {
   World world;
   world.timeline(1);
   world.end(1, "0/3000100"_lsn, 200, 10);
-  world.end(1, "0/3000200"_lsn, 210, 11, TransactionEndKind::abort);
+  world.end(1, "0/3000200"_lsn, 205.5, 11, TransactionEndKind::abort);
   world.end(1, "0/3000300"_lsn, 205, 12);
   world.finished(1, 2, 3);
   world.backup("B1", 1, "0/2000028"_lsn, "0/2000128"_lsn, 100);
-  const auto plan = world.plan(to_time(206));
+  const auto plan = world.plan(to_time(205.4));
   REQUIRE(plan);
   CHECK(plan->stop == StopPoint{"0/3000200"_lsn, false});
   CHECK(plan->last_commit->xid == 10);
   CHECK(plan->next_commit->xid == 12);
   REQUIRE(plan->warnings.size() == 1);
   CHECK(plan->warnings[0].message ==
-        "1 commit is stamped at or before 2026-11-20T10:03:26.000000Z but written behind the stop and left "
+        "1 commit is stamped at or before 2026-11-20T10:03:25.400000Z but written behind the stop and left "
         "out; "
         "the first is transaction 12 at 0/3000300 (2026-11-20T10:03:25.000000Z)");
 }

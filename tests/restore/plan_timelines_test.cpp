@@ -178,8 +178,9 @@ TEST_CASE("plan: base backups of the new timeline do not serve the old one") {
 
 TEST_CASE("window: what can be restored, minus gaps") {
   World world;
-  CHECK(to_line(to_json(*recoverable_window(world.catalog, world.identity))) ==
-        R"({"timeline":0,"spans":[],"watermark":null,"obstacles":[],"problem":"the archive holds no WAL"})");
+  CHECK(
+      to_line(to_json(*recoverable_window(world.catalog, world.identity))) ==
+      R"({"timeline":0,"spans":[],"watermark":null,"clock_set_back":null,"obstacles":[],"problem":"the archive holds no WAL"})");
   world.timeline(1);
   world.end(1, "0/3000100"_lsn, 200, 10);
   world.end(1, "0/8000100"_lsn, 500, 13);
@@ -197,6 +198,7 @@ TEST_CASE("window: what can be restored, minus gaps") {
       R"x("to_lsn":"0/4000000","last_commit_time":"2026-11-20T10:03:20.000000Z"},{"backup":"B2",)x"
       R"x("from_lsn":"0/7000128","from_time":"2026-11-20T10:07:30.000000Z","to_lsn":"0/8000240",)x"
       R"x("last_commit_time":"2026-11-20T10:08:20.000000Z"}],"watermark":{"lsn":"0/8000240",)x"
-      R"x("time":"2026-11-20T10:10:00.000000Z"},"obstacles":["2 segments are missing, from 000000010000000000000004 )x"
+      R"x("time":"2026-11-20T10:10:00.000000Z"},"clock_set_back":null,)x"
+      R"x("obstacles":["2 segments are missing, from 000000010000000000000004 )x"
       R"x(to 000000010000000000000005 (0/4000000 to 0/6000000)"],"problem":""})x");
 }
