@@ -65,7 +65,7 @@ class Manager {
         [this](const std::stop_token& ended) { watch_synchronous_mode(synchronous_, ended); });
     const auto lock = TRY(take_intake_lock(stop));
     watch_.open();
-    const StandbySlots standby_slots(archive_, setup_.config);
+    standby_slots_.emplace(archive_, setup_.config);
     while (!stop.stop_requested()) {
       Status worked = work(stop);
       if (!worked && ends_us(worked.error())) return worked;
@@ -144,7 +144,7 @@ class Manager {
       archive_.log.error("archive", "watermark_not_stored",
                          {{key::error, failure}, {key::hint, settled.error().hint}});
     watermark_error_ = failure;
-    if (!keeper_.waiting()) primary_->ready();
+    if (!keeper_.waiting()) primary_->ready(newest_timeline_);
     if (const auto& covered = keeper_.newest_covered())
       status_.watermark = {covered->timeline, covered->lsn, covered->time};
     return {};
@@ -153,9 +153,17 @@ class Manager {
   Status note_indexed() {
     status_.indexed.clear();
     for (const TimelineRow& row : TRY(catalog_->timelines()))
-      if (const auto newest = TRY(catalog_->newest_segment(row.timeline)))
-        status_.indexed.push_back({row.timeline, newest->valid_end_lsn});
+      if (const auto newest = TRY(catalog_->newest_segment(row.timeline))) note_newest(row.timeline, *newest);
     return {};
+  }
+
+  void note_newest(TimelineId timeline, const SegmentRow& newest) {
+    status_.indexed.push_back({timeline, newest.valid_end_lsn});
+    newest_timeline_ = std::max(newest_timeline_, timeline);
+    if (timeline != newest_timeline_) return;
+    const bool finished = newest.state == SegmentState::finished;
+    standby_slots_->goes_on_at(
+        {timeline, finished ? newest.start_lsn + archive_.identity.segment_size.bytes() : newest.start_lsn});
   }
 
   void close_catalog() {
@@ -222,6 +230,8 @@ class Manager {
   const SynchronousWatchSetup synchronous_;
   std::optional<Catalog> catalog_;
   std::optional<Intake> intake_;
+  TimelineId newest_timeline_;  ///< of which there is WAL
+  std::optional<StandbySlots> standby_slots_;
   std::optional<PrimarySide> primary_;
   WatermarkKeeper keeper_;
   WalWatch watch_;

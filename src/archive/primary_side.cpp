@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "archive/known_cluster.h"
-#include "catalog/held_wal.h"
 #include "os/system.h"
 #include "pg/find_primary.h"
 #include "pg/server.h"
@@ -56,9 +55,10 @@ std::optional<WatermarkRow> PrimarySide::take() {
   return std::exchange(taken_, std::nullopt);
 }
 
-void PrimarySide::ready() {
+void PrimarySide::ready(TimelineId newest) {
   const std::lock_guard lock(mutex_);
   wanted_ = true;
+  newest_ = newest;
 }
 
 std::string PrimarySide::error() const {
@@ -84,12 +84,15 @@ void PrimarySide::run(const std::stop_token& stop) {
 Status PrimarySide::round(const std::stop_token& stop) {
   const std::int64_t now_us = archive_.clock.monotonic_us();
   bool wanted = false;
+  TimelineId newest;
   {
     const std::lock_guard lock(mutex_);
     wanted = wanted_;
+    newest = newest_;
   }
   if (wanted && now_us >= next_watermark_us_) {
-    if (connection_ && TRY(was_left_behind())) connection_.reset();
+    // The archive has gone on to a newer timeline than the session's server writes: it is an old primary.
+    if (timeline_ < newest) connection_.reset();
     if (!connection_) TRY(connect());
     TRY(watermark_round(stop));
     next_watermark_us_ = archive_.clock.monotonic_us() + us(config_.manage.watermark_interval);
@@ -110,12 +113,6 @@ Status PrimarySide::connect() {
   timeline_ = TRY(identity_of_our_primary(connection, archive_.identity)).timeline;
   connection_ = std::move(connection);
   return {};
-}
-
-/// The archive has gone on to a newer timeline than the session's server writes: it is an old primary.
-Result<bool> PrimarySide::was_left_behind() const {
-  const auto resume = TRY(newest_resume_point(archive_.files, archive_.layout));
-  return resume && resume->timeline > timeline_;
 }
 
 Status PrimarySide::watermark_round(const std::stop_token& stop) {

@@ -31,14 +31,13 @@ class PrimarySide {
   /// The watermark taken since the last call. The next round begins only when `ready` says that this one was
   /// dealt with.
   [[nodiscard]] std::optional<WatermarkRow> take();
-  void ready();
+  void ready(TimelineId newest);
   [[nodiscard]] std::string error() const;
 
  private:
   void run(const std::stop_token& stop);
   [[nodiscard]] Status round(const std::stop_token& stop);
   [[nodiscard]] Status connect();
-  [[nodiscard]] Result<bool> was_left_behind() const;
   [[nodiscard]] Status watermark_round(const std::stop_token& stop);
   [[nodiscard]] Status mirror_round();
   void fail_with(const std::string& what, const Error& error);
@@ -58,6 +57,7 @@ class PrimarySide {
   mutable std::mutex mutex_;
   std::optional<WatermarkRow> taken_;
   bool wanted_ = true;
+  TimelineId newest_;
   std::string watermark_error_, mirror_error_;
 
   std::jthread thread_;  ///< last: it uses all of the above

@@ -68,11 +68,20 @@ void StandbySlots::run(const std::stop_token& stop) {
   while (sleep_for(stop, kStandbySlotInterval));
 }
 
+void StandbySlots::goes_on_at(const ResumePoint& resume) {
+  const std::lock_guard lock(mutex_);
+  resume_ = resume;
+}
+
 void StandbySlots::round(const std::vector<StandbySlot>& standbys) {
-  const auto resume = newest_resume_point(archive_.files, archive_.layout);
-  if (!resume || !*resume) return;
+  std::optional<ResumePoint> resume;
+  {
+    const std::lock_guard lock(mutex_);
+    resume = resume_;
+  }
+  if (!resume) return;
   for (const StandbySlot& standby : standbys)
-    say(standby, keep_standby_slot(standby, archive_.identity.system_identifier, **resume));
+    say(standby, keep_standby_slot(standby, archive_.identity.system_identifier, *resume));
 }
 
 /// A host of primary.conninfo that has no slot or does not answer may be the one that died.

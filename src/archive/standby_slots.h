@@ -1,6 +1,7 @@
 #pragma once
 #include <map>
 #include <mutex>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <thread>
@@ -38,6 +39,9 @@ class StandbySlots {
  public:
   StandbySlots(const ArchiveContext& archive, const Config& config);
 
+  /// Where pg_receivewal would go on; before the first call there is nothing to do.
+  void goes_on_at(const ResumePoint& resume);
+
  private:
   void run(const std::stop_token& stop);
   void round(const std::vector<StandbySlot>& standbys);
@@ -45,8 +49,10 @@ class StandbySlots {
 
   ArchiveContext archive_;
   Config config_;
-  std::map<std::string, std::string> failures_;  ///< by name
-  std::jthread thread_;                          ///< last: it uses all of the above
+  std::map<std::string, std::string> failures_;  ///< by conninfo
+  std::mutex mutex_;
+  std::optional<ResumePoint> resume_;
+  std::jthread thread_;  ///< last: it uses all of the above
 };
 
 }  // namespace walback

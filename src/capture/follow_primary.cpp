@@ -52,16 +52,30 @@ class PrimaryFollower {
     return view;
   }
 
+  /// The primary is who it was, and nobody else takes writes: nothing to hold against the archive's files,
+  /// which may be a million.
+  bool nothing_new(const std::vector<HostSight>& sights) {
+    for (const HostSight& sight : sights) {
+      if (!sight.seen || sight.seen->in_recovery) continue;
+      const bool same = sight.host == choice_->host && sight.seen->history == choice_->server.history &&
+                        sight.seen->started_at == choice_->server.started_at;
+      if (!same) return false;
+    }
+    choice_->refused.clear();
+    return true;
+  }
+
   /// What the search in the background found; another one is begun when it is due. One that finds no primary
   /// is no news while our own connection lives.
   void take_search() {
     if (search_.valid()) {
       if (search_.wait_for(std::chrono::seconds(0)) != std::future_status::ready) return;
       const auto sights = search_.get();
+      if (!choice_ || nothing_new(sights)) return;
       const auto known = known_();
       if (!known) return;
       auto found = choose_primary(sights, *known);
-      if (!found || !choice_) return;
+      if (!found) return;
       const bool another = found->host != choice_->host || found->server.history != choice_->server.history ||
                            found->server.started_at != choice_->server.started_at;
       if (another) {
