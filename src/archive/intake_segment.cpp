@@ -6,6 +6,7 @@
 
 #include "archive/continuity.h"
 #include "archive/intake.h"
+#include "archive/earlier_segments.h"
 #include "base/crc32c.h"
 #include "os/crash_point.h"
 #include "wal/page.h"
@@ -202,17 +203,7 @@ Result<ReadingPlan> Intake::plan_reading(const FoundSegment& found, const Neighb
                     ? ReadFrom::first_at_or_after(previous.valid_end_lsn)
                     : ReadFrom::boundary(previous.valid_end_lsn, previous.last_record_lsn);
   }
-  // A record that began earlier, perhaps several segments ago, perhaps on the parent's timeline.
-  plan.locate = [this, history,
-                 epoch = found.file.epoch](SegmentNumber number) -> Result<std::optional<Path>> {
-    const SegmentName wanted{owner_of(history, Lsn{start_of({number.value + 1}, size_).value - 1}), number};
-    if (const auto there = TRY(find_segment(archive_.files, archive_.layout, epoch, wanted, size_)))
-      return std::optional<Path>{there->file.path};
-    const auto elsewhere = TRY(catalog_.segment(wanted));
-    if (!elsewhere) return std::optional<Path>{};
-    const auto there = TRY(find_segment(archive_.files, archive_.layout, elsewhere->epoch, wanted, size_));
-    return there ? std::optional<Path>{there->file.path} : std::nullopt;
-  };
+  plan.locate = earlier_segments(archive_, catalog_, history, found.file.epoch);
   return plan;
 }
 

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <vector>
 
-#include "archive/segment_reading.h"
 #include "base/crc32c.h"
 
 namespace walback {
@@ -76,7 +75,7 @@ std::string judge_records(const ReadStop& stop, const SegmentRow& row, bool part
 
 Result<SegmentVerdict> verify_segment(FileSystem& files, const ArchiveIdentity& identity,
                                       const SegmentFile& file, const SegmentRow& row,
-                                      const SegmentReading& how) {
+                                      const ReadingPlan& how) {
   const SegmentSize size = identity.segment_size;
   SummingSource source(files, size, file, how.locate);
   RecordReader reader(source,

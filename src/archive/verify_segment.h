@@ -1,15 +1,11 @@
 #pragma once
-#include <functional>
-#include <optional>
 #include <string>
 
+#include "archive/segment_reading.h"
 #include "archive/wal_directory.h"
 #include "base/result.h"
 #include "catalog/archive_layout.h"
 #include "catalog/rows.h"
-#include "os/segment_source.h"
-#include "wal/record_reader.h"
-#include "wal/timeline_history.h"
 
 namespace walback {
 
@@ -22,19 +18,12 @@ struct SegmentVerdict {
   bool vanished = false;  ///< gone, or renamed, while it was read: look again
 };
 
-/// How to read it: where its first record begins, and where the bytes of earlier segments lie.
-struct SegmentReading {
-  ReadFrom from;
-  TimelineHistory history;
-  SegmentSource::Locate locate;
-};
-
 /// Reads every byte of a segment's file once, for both judgements: the WAL's own (page headers, back
 /// pointers, record CRCs, from the record that the one before it ends with) and the checksum with which it
 /// was indexed. A finished file must be valid to its end; a `.partial` as far as its row says, and everything
 /// behind that is the capturer's.
 [[nodiscard]] Result<SegmentVerdict> verify_segment(FileSystem& files, const ArchiveIdentity& identity,
                                                     const SegmentFile& file, const SegmentRow& row,
-                                                    const SegmentReading& how);
+                                                    const ReadingPlan& how);
 
 }  // namespace walback

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "archive/continuity.h"
+#include "archive/earlier_segments.h"
 #include "archive/verified_memory.h"
 #include "archive/verify_names.h"
 #include "archive/verify_segment.h"
@@ -156,10 +157,11 @@ class Verifier {
   }
 
   /// Goes on where the segment before it ends, so that the link between the two is read as well.
-  [[nodiscard]] SegmentReading reading_of(const SegmentRow& row, const SegmentRow* previous) {
+  [[nodiscard]] ReadingPlan reading_of(const SegmentRow& row, const SegmentRow* previous) {
     const auto known = histories_.find(row.name.timeline);
-    SegmentReading how{
+    ReadingPlan how{
         .from = ReadFrom::first_at_or_after(row.start_lsn),
+        .own_begin = {},
         .history = known == histories_.end() ? TimelineHistory{row.name.timeline, {}} : known->second,
         .locate = {}};
     const bool follows = previous && previous->name.timeline == row.name.timeline &&
@@ -171,21 +173,8 @@ class Verifier {
     } else if (row.first_record_lsn && *row.first_record_lsn >= row.start_lsn) {
       how.from = ReadFrom::boundary(*row.first_record_lsn);
     }
-    how.locate = [this, history = how.history, epoch = row.epoch](SegmentNumber number) {
-      return earlier_file(history, epoch, number);
-    };
+    how.locate = earlier_segments(archive_, catalog_, how.history, row.epoch);
     return how;
-  }
-
-  Result<std::optional<Path>> earlier_file(const TimelineHistory& history, std::uint32_t epoch,
-                                           SegmentNumber number) {
-    const SegmentName wanted{owner_of(history, Lsn{start_of({number.value + 1}, size_).value - 1}), number};
-    if (const auto there = TRY(find_segment(archive_.files, archive_.layout, epoch, wanted, size_)))
-      return std::optional<Path>{there->file.path};
-    const auto elsewhere = TRY(catalog_.segment(wanted));
-    if (!elsewhere) return std::optional<Path>{};
-    const auto there = TRY(find_segment(archive_.files, archive_.layout, elsewhere->epoch, wanted, size_));
-    return there ? std::optional<Path>{there->file.path} : std::nullopt;
   }
 
   [[nodiscard]] WalRange range_of(const SegmentRow& row, Lsn from) const {

@@ -42,6 +42,19 @@ void settle_marks(const ArchiveSession& session, const Context& context, const W
   static_cast<void>(bring_index_up_to_date(session.archive, backups_on_disk(session.archive), context.stop));
 }
 
+/// What it says cannot be read back from anywhere else.
+Status verify_journal(const ArchiveContext& archive, Report& report) {
+  const JournalContent journal = TRY(read_journal(archive.files, archive.layout.journal()));
+  for (const Error& damage : journal.damage) {
+    report.findings.push_back({.severity = Severity::wrong,
+                               .subject = archive.layout.journal().string(),
+                               .text = damage.message,
+                               .unreachable = "what that line said: a watermark, a proof, an accepted gap",
+                               .mend = "put the line back from a copy of the archive, or remove it"});
+  }
+  return {};
+}
+
 Status work(Context& context, ArchiveSession& session, const Options& options, Report& report) {
   // Before anything is marked: what is lost is told by what could be restored until now.
   const std::vector<BackupRow> usable = TRY(usable_backups(session));
@@ -56,6 +69,7 @@ Status work(Context& context, ArchiveSession& session, const Options& options, R
     report.wal = TRY(verify_wal(setup, session.catalog, since, *progress, context.stop));
     settle_marks(session, context, report.wal);
   }
+  if (!options.backups_only) TRY(verify_journal(session.archive, report));
   if (!options.wal_only)
     report.backups = TRY(verify_backups(session, session.catalog, since, *progress, context.stop));
   for (const WalFinding& finding : report.wal.findings) report.findings.push_back(explain(finding, usable));

@@ -191,10 +191,17 @@ TEST_CASE("verify: what is missing, and names that are none of ours") {
   World& w = world();
   REQUIRE(files().write(w.lab.archive() / "wal" / "0001" / "notes.txt", "hello"));
   REQUIRE(files().rename(w.segment(2), w.lab.archive() / "aside"));
+  const Path journal = w.lab.archive() / "journal.jsonl";
+  const std::string lines = files().read(journal).value();
+  REQUIRE(files().append_durably(journal, "{\"at\": half a line\n"));
   const WalbackRun found = w.verify();
   CHECK(found.exit_code == exit_code(ErrorKind::findings));
-  CHECK(subjects(found) == std::vector<std::string>{w.segments[2]});
-  CHECK(found.json.at("findings").size() == 2);
+  CHECK(subjects(found) == std::vector<std::string>{"journal.jsonl", w.segments[2]});
+  CHECK(found.json.at("findings").size() == 3);
+  // What was appended meanwhile stays.
+  std::string mended = files().read(journal).value();
+  mended.erase(lines.size(), mended.find('\n', lines.size()) + 1 - lines.size());
+  REQUIRE(files().write(journal, mended));
   REQUIRE(files().rename(w.lab.archive() / "aside", w.segment(2)));
   REQUIRE(files().remove(w.lab.archive() / "wal" / "0001" / "notes.txt"));
   CHECK(w.lab.walback({"check"}).all().find("verification") != std::string::npos);
