@@ -69,6 +69,7 @@ Result<std::vector<Finding>> look(const Context& context) {
   const std::string conninfo = primary ? primary->host.conninfo : config.primary.conninfo;
   if (primary) {
     input.refused_hosts = primary->refused;
+    if (TRY(hosts_of(config.primary.conninfo)).size() > 1) input.followed_conninfo = conninfo;
   } else if (primary.error().kind == ErrorKind::conflict) {
     input.refused_hosts = {primary.error()};
   }

@@ -19,7 +19,8 @@ std::string Checklist::psql_on(const std::string& conninfo, const std::vector<st
 }
 
 std::string Checklist::psql(const std::vector<std::string>& statements) const {
-  return psql_on(in.config.primary.conninfo, statements);
+  return psql_on(in.followed_conninfo.empty() ? in.config.primary.conninfo : in.followed_conninfo,
+                 statements);
 }
 
 std::string Checklist::walback(const std::string& command) const {
