@@ -2,11 +2,12 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <utility>
 
 #include "archive/continuity.h"
-#include "archive/intake.h"
 #include "archive/earlier_segments.h"
+#include "archive/intake.h"
 #include "base/crc32c.h"
 #include "os/crash_point.h"
 #include "wal/page.h"
@@ -30,8 +31,9 @@ bool place_unknown(const SegmentRow& previous, SegmentSize size) {
   return !previous.last_record_lsn && previous.valid_end_lsn.value % size.bytes() == 0;
 }
 
+/// Both are the wall clock's: a file from the future was written before the clock was set back.
 std::int64_t age_ns(const Clock& clock, const FileInfo& info) {
-  return clock.now().unix_us * 1000 - info.mtime_ns;
+  return std::llabs(clock.now().unix_us * 1000 - info.mtime_ns);
 }
 
 void merge(SegmentRow& row, ReadingBatch&& batch) {

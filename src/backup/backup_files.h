@@ -52,9 +52,9 @@ void add_facts(BackupRow& row, const BackupFacts& facts);
 [[nodiscard]] Status check_backup(FileSystem& files, const ArchiveLayout& archive, const std::string& id,
                                   const ArchiveIdentity& identity);
 
-/// Every base backup on disk, oldest first, from the disk alone: what the catalog's rows are rebuilt from. A
-/// damaged one is a row with `problem` set, so that it is seen and never used. Unfinished ones are no backups
-/// and no problems; names that are none of ours are passed over.
+/// Every base backup on disk, in the order of the WAL, from the disk alone: what the catalog's rows are
+/// rebuilt from. A damaged one is a row with `problem` set, so that it is seen and never used. Unfinished
+/// ones are no backups and no problems; names that are none of ours are passed over.
 [[nodiscard]] Result<std::vector<BackupRow>> scan_backups(FileSystem& files, const ArchiveLayout& archive,
                                                           const ArchiveIdentity& identity);
 

@@ -69,7 +69,7 @@ Status Catalog::remove_backup(const std::string& id) {
 Result<std::vector<BackupRow>> Catalog::backups() const {
   Statement statement = TRY(impl_->database->statement(
       "SELECT id, timeline, start_lsn, checkpoint_lsn, stop_lsn, started_at_us, finished_at_us, size_bytes, "
-      "server_version_num, tablespaces, problem FROM backups ORDER BY started_at_us, id"));
+      "server_version_num, tablespaces, problem FROM backups ORDER BY timeline, start_lsn, id"));
   return all<BackupRow>(statement, backup_reader(*impl_->database));
 }
 

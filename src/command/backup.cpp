@@ -27,6 +27,7 @@ Status run_backup(Context& context, bool spread) {
   for (const Error& refused : primary.refused)
     context.log->warn("backup", "host_refused", {{key::error, refused.message}, {key::hint, refused.hint}});
   const auto progress = context.progress();
+  const std::int64_t begun_us = context.clock->monotonic_us();
   const BackupRow backup =
       TRY(take_base_backup({.archive = session.archive.layout,
                             .conninfo = primary.host.conninfo,
@@ -39,6 +40,7 @@ Status run_backup(Context& context, bool spread) {
                             .log = *context.log,
                             .catalog = session.catalog},
                            *progress, context.stop));
+  const std::int64_t took_us = context.clock->monotonic_us() - begun_us;
   const auto reached = [&]() -> Result<Lsn> {
     // Where no manager runs, this is what takes the WAL in.
     TRY(bring_index_up_to_date(session.archive, backups_on_disk(session.archive), context.stop));
@@ -51,8 +53,7 @@ Status run_backup(Context& context, bool spread) {
   context.answer(document,
                  fmt::format("base backup {}: {}, {} to {} on timeline {}, took {}; usable\n", backup.id,
                              render_bytes(backup.size_bytes), to_string(backup.start_lsn),
-                             to_string(backup.stop_lsn), backup.timeline.value,
-                             render_duration_us(backup.finished_at.unix_us - backup.started_at.unix_us)));
+                             to_string(backup.stop_lsn), backup.timeline.value, render_duration_us(took_us)));
   return {};
 }
 

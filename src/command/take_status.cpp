@@ -21,8 +21,6 @@ namespace {
 /// not learn. A primary that is gone refuses at once; these bound one that hangs, and an index that is far
 /// behind.
 constexpr std::chrono::milliseconds kConnectPatience{800}, kStatementPatience{2'000}, kIndexPatience{600};
-/// A capturer that has said nothing for this long is not trusted, whatever it said last.
-constexpr std::int64_t kFreshUs = 30'000'000;
 
 /// Bytes between what the primary has flushed and what is here; 0 when we are ahead of an older look.
 std::optional<std::uint64_t> loss(const std::optional<Lsn>& primary, const std::optional<Lsn>& here) {
@@ -71,9 +69,7 @@ void look_at_services(const Context& context, const ArchiveContext& archive, Sta
   if (report.manager_runs && report.manage && !report.manage->last_error.empty()) {
     report.problems.push_back("WAL manager: " + report.manage->last_error);
   }
-  const bool silent =
-      report.capture && report.taken_at.unix_us - report.capture->updated_at.unix_us > kFreshUs;
-  if (report.capturer_runs && silent)
+  if (report.capturer_runs && report.capture && is_silent(*report.capture, *context.clock))
     report.problems.emplace_back("the capturer has not reported for 30 seconds");
 }
 

@@ -145,6 +145,10 @@ TEST_CASE("damage: a partial that is still being filled with zeroes is no damage
   lab.pass();
   CHECK_FALSE(require(lab.catalog.segment(segment(2))));
   CHECK_FALSE(lab.log.contains("ERROR"));
+  // Written an hour ahead of now: the clock was set back since, and nobody is filling it.
+  lab.clock.set({-3'600'000'000});
+  lab.pass();
+  CHECK_FALSE(lab.row(segment(2)).problem.empty());
 }
 
 TEST_CASE("damage: an unreadable segment does not stop the others, and is tried again") {

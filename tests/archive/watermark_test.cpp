@@ -134,6 +134,26 @@ TEST_CASE("watermark: a clock that was set back is said once, and the watermark 
   CHECK(require(lab.catalog.newest_watermark({1}))->time == at(202));
 }
 
+TEST_CASE("watermark: intervals and bounds are those of a clock that nobody sets") {
+  KeeperLab lab;
+  const Lsn l = lab.wal.end_lsn();
+  const WrittenRecord filler = lab.wal.filler(64);
+  lab.index();
+  CHECK(lab.offer(l, at(200)) == Outcome::stored);
+  lab.clock.set({lab.clock.now().unix_us + 3'600'000'000});
+  CHECK(lab.offer(filler.end_lsn, at(204)) == Outcome::too_soon);
+  lab.clock.set({lab.clock.now().unix_us - 7'200'000'000});
+  lab.clock.advance(seconds(5));
+  CHECK(lab.offer(filler.end_lsn, at(205)) == Outcome::stored);
+
+  CHECK(lab.offer(filler.end_lsn + 4096, at(300)) == Outcome::waiting);
+  lab.clock.set({lab.clock.now().unix_us + 3'600'000'000});
+  CHECK(require(lab.keeper.settle(lab.catalog)) == Outcome::waiting);
+  lab.clock.set({lab.clock.now().unix_us - 3'600'000'000});
+  lab.clock.advance(kCoverTimeout);
+  CHECK(require(lab.keeper.settle(lab.catalog)) == Outcome::expired);
+}
+
 TEST_CASE("watermark: a failing journal leaves it waiting") {
   KeeperLab lab;
   lab.files.set_capacity(0);

@@ -40,6 +40,18 @@ void put_backup(FileSystem& files, const std::string& id) {
   REQUIRE(files.write(directory / "backup_manifest", kManifest));
 }
 
+/// In another segment: "12" instead of "11".
+void put_backup_in(FileSystem& files, const std::string& id, const std::string& segment) {
+  put_backup(files, id);
+  for (const std::string name : {"backup_label", "backup_manifest"}) {
+    const auto path = kArchive.backup(id) / name;
+    std::string text = files.read(path).value();
+    for (std::size_t at = 0; (at = text.find("0/11", at)) != std::string::npos; ++at)
+      text.replace(at, 4, "0/" + segment);
+    REQUIRE(files.write(path, text));
+  }
+}
+
 std::string problem_after(const std::function<void(FileSystem&, const Path&)>& damage) {
   MemoryFileSystem files;
   put_backup(files, kId);
@@ -69,6 +81,21 @@ TEST_CASE("backup id: the moment in UTC, numbered when it is taken, and read bac
   CHECK(free_backup_id(files, kArchive, time).value() == kId);
   put_backup(files, kId);
   CHECK(free_backup_id(files, kArchive, time).value() == kId + "-2");
+}
+
+TEST_CASE("backups on disk: a clock that was set back cannot make an old one the newest") {
+  MemoryFileSystem files;
+  const std::string earlier = "20261120T093000Z";
+  put_backup(files, kId);
+  put_backup_in(files, kId + "-2", "12");
+  put_backup_in(files, earlier, "13");
+  const auto rows = scan_backups(files, kArchive, kIdentity);
+  REQUIRE(rows);
+  REQUIRE(rows->size() == 3);
+  CHECK(rows->at(0).id == kId);
+  CHECK(rows->at(1).id == kId + "-2");
+  CHECK(rows->at(2).id == earlier);
+  CHECK(rows->at(2).started_at < rows->at(0).started_at);
 }
 
 TEST_CASE("backups on disk: a row from label, manifest and facts") {

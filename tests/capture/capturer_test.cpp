@@ -154,8 +154,9 @@ TEST_CASE("capturer: a clock that steps restarts nothing, and hides no age") {
     REQUIRE(capturer.until([&] { return capturer.clock.monotonic_us() - then_us > 40'000'000; }));
     CHECK(capturer.processes.commands().size() == 1);
     CHECK(streaming());
-    REQUIRE(capturer.until(
-        [&] { return std::llabs((capturer.status().updated_at.unix_us - capturer.clock.now().unix_us)) < 5'000'000; }));
+    REQUIRE(capturer.until([&] {
+      return std::llabs((capturer.status().updated_at.unix_us - capturer.clock.now().unix_us)) < 5'000'000;
+    }));
     CHECK_FALSE(is_silent(capturer.status(), capturer.clock));
   }
   CHECK_FALSE(capturer.log.contains("WARN"));

@@ -252,7 +252,7 @@ TEST_CASE("catalog: watermarks, the one taken last, also where its time is earli
   CHECK_FALSE(value(catalog.newest_watermark({3})));
 }
 
-TEST_CASE("catalog: backups oldest first, restores newest first, by name") {
+TEST_CASE("catalog: backups in the WAL's order, whatever their clock said, restores newest first, by name") {
   auto catalog = value(Catalog::open(":memory:"));
   BackupRow backup{"20261120T104207Z",
                    {1},
@@ -278,6 +278,11 @@ TEST_CASE("catalog: backups oldest first, restores newest first, by name") {
   CHECK(backups[1].server_version_num == 150020);
   value(catalog.remove_backup("20261119T104207Z"));
   CHECK(value(catalog.backups()).size() == 1);
+  // The clock was set back.
+  backup.start_lsn = {300};
+  value(catalog.put_backup(backup));
+  CHECK(value(catalog.backups()).back().id == "20261119T104207Z");
+  value(catalog.remove_backup("20261119T104207Z"));
 
   RestoreRow restore{"one", "/r/one", 5433, RestoreState::running, at(1), {}, "--to-latest", "{}", "", ""};
   value(catalog.put_restore(restore));
