@@ -124,7 +124,7 @@ CommandSpec clusters_command() {
                 ->type_name("")
                 ->check(one_of({"start", "stop", "promote", "release", "remove"}));
             app.add_option("name", options->name, "of the cluster, as `walback clusters` shows it")
-                ->type_name("");
+                ->type_name("CLUSTER");
             return [options](Context& context) { return run_clusters(context, *options); };
           }};
 }

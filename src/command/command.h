@@ -62,7 +62,8 @@ struct CommandSpec {
   std::function<Run(CLI::App&)> declare;
   /// What only root can do, before it is dropped; not called for anybody else.
   std::function<Status(Context&)> as_root = {};
-  bool service = false;  ///< runs until stopped and logs its stations; the others log only what is wrong
+  bool touches_nothing = false;  ///< answers of itself alone: root, who may build it, need not be dropped
+  bool service = false;          ///< runs until stopped and logs its stations; the others log only what is wrong
 };
 
 /// For options that name a file or a directory: absolute from where walback was started, because dropping
@@ -70,6 +71,8 @@ struct CommandSpec {
 [[nodiscard]] CLI::Validator absolute_path();
 /// "'foo' is none of start, stop, promote, remove"
 [[nodiscard]] CLI::Validator one_of(std::vector<std::string> words);
+/// Those of an option's one_of; nothing without one.
+[[nodiscard]] std::vector<std::string> words_of(CLI::Option& option);
 
 /// "1 finding", "2 findings"
 [[nodiscard]] std::string count_of(std::size_t count, const std::string& thing);

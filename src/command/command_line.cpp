@@ -38,6 +38,7 @@ Status prepare(const CommandSpec& spec, Context& context) {
   const bool root = ::geteuid() == 0;
   context.found_config = find_config(*context.files, context.config_option);
   if (root && spec.as_root) TRY(spec.as_root(context));
+  if (spec.touches_nothing) return {};
   return drop_root();
 }
 
@@ -86,13 +87,26 @@ CLI::Validator absolute_path() {
 }
 
 CLI::Validator one_of(std::vector<std::string> words) {
+  // As the validator's name, for words_of.
+  const std::string name = join(words, "|");
   return {[words = std::move(words)](std::string& text) -> std::string {
             if (std::find(words.begin(), words.end(), text) != words.end()) return {};
             const auto near = nearest(text, words);
             return fmt::format("'{}' is none of {}{}", text, join(words, ", "),
                                near ? fmt::format("; did you mean {}?", *near) : "");
           },
-          ""};
+          "", name};
+}
+
+std::vector<std::string> words_of(CLI::Option& option) {
+  std::vector<std::string> words;
+  try {
+    for (const std::string_view word : split(option.get_validator(0)->get_name(), '|'))
+      if (!word.empty()) words.emplace_back(word);
+  } catch (const CLI::OptionNotFound&) {
+    // It has no validator.
+  }
+  return words;
 }
 
 std::string count_of(std::size_t count, const std::string& thing) {

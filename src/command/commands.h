@@ -23,5 +23,7 @@ namespace walback {
 [[nodiscard]] CommandSpec reindex_command();
 [[nodiscard]] CommandSpec load_command();
 [[nodiscard]] CommandSpec lab_command();
+[[nodiscard]] CommandSpec man_command();
+[[nodiscard]] CommandSpec completion_command();
 
 }  // namespace walback
