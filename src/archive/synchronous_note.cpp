@@ -116,6 +116,14 @@ JournalEntry journal_entry(Timestamp at, SynchronousEvent event, const Synchrono
   return {at, std::string(kJournalKind), std::move(body)};
 }
 
+Status append_once(FileSystem& files, const ArchiveLayout& layout, const JournalEntry& entry) {
+  if (const auto journal = read_journal(files, layout.journal())) {
+    for (const JournalEntry& each : journal->entries)
+      if (each.body == entry.body) return {};
+  }
+  return append_journal(files, layout.journal(), entry);
+}
+
 bool synchronous_mode_was_on(FileSystem& files, const ArchiveLayout& layout) {
   const auto journal = read_journal(files, layout.journal());
   if (!journal) return false;

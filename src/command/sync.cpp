@@ -33,7 +33,7 @@ struct Session {
   /// A journal that cannot be written is said; what was done on the primary stands.
   void note(const Context& context, const JournalEntry& entry) const {
     if (!archive) return;
-    const Status written = append_journal(archive->files, archive->layout.journal(), entry);
+    const Status written = append_once(archive->files, archive->layout, entry);
     if (!written) context.log->warn("sync", "journal_not_written", {{key::error, written.error().message}});
   }
 };

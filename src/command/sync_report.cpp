@@ -96,6 +96,10 @@ std::vector<SyncProblem> sync_problems(const SyncReport& report) {
     case SynchronousState::waiting:
       break;
   }
+  if (report.view.receivers.size() > 1)
+    add(fmt::format("{} receivers call themselves {}: a commit waits for any of them, not for this archive",
+                    report.view.receivers.size(), kReceiverName),
+        "stop the capturers of the other archives, or walback sync off");
   if (!is_watched(report.view)) {
     add("nobody watches it: a capturer that dies stops every commit",
         "walback run, or walback sync watch on the primary's host");

@@ -27,6 +27,7 @@ constexpr std::array kDropped = {
     Rule{"archive_*", "archiving", true},
     Rule{"primary_*", "replication", true},
     Rule{"synchronous_standby_names", "replication", true},
+    Rule{"walback.*", "replication", true},
     Rule{"synchronized_standby_slots", "replication", true},
     Rule{"sync_replication_slots", "replication", true},
     Rule{"hot_standby*", "replication", true},

@@ -88,6 +88,7 @@ TEST_CASE("restored settings: each family that could reach out of the copy is le
   CHECK(dropped("restore_command = 'false'") == "restore_command = 'false' (recovery is walback's)");
   CHECK(dropped("primary_conninfo = 'host=p'") == "primary_conninfo = 'host=p' (replication)");
   CHECK(dropped("synchronous_standby_names = '*'") == "synchronous_standby_names = '*' (replication)");
+  CHECK(dropped("walback.synchronous = '{}'") == "walback.synchronous = '{}' (replication)");
   CHECK(dropped("wal_keep_size = 64GB") == "wal_keep_size = '64GB' (replication)");
   CHECK(dropped("listen_addresses = '*'") == "listen_addresses = '*' (listening)");
   CHECK(dropped("port = 5432") == "port = '5432' (listening)");

@@ -132,6 +132,10 @@ void LabFixture::start_services() {
   static_cast<void>(required(spawn_detached(command({"run"}), state_.walback_log()), "walback run"));
 }
 
+void LabFixture::start_again() {
+  state_ = required(lab_up(setup_, {}, {}), "lab_up");
+}
+
 LabFixture::Restored LabFixture::restore(const std::vector<std::string>& target) {
   Restored cluster{lab() / fmt::format("r{}", ++restores_), free_port(), nullptr};
   std::vector<std::string> arguments{"restore"};

@@ -90,6 +90,8 @@ class LabFixture {
   void kill_services();
   /// `walback run` again; returns at once.
   void start_services();
+  /// Whatever of the lab is not running, the primary included; returns when the capturer streams.
+  void start_again();
 
   struct Restored {
     Path directory;
