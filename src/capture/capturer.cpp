@@ -180,9 +180,15 @@ Status Capturer::take_in(const PrimaryMonitor::Sight& sight) {
 /// primary's own directory cannot be asked, or contradicts them again and again.
 Status Capturer::judge_refusal(const PrimaryView& view) {
   if (sender_seen_) wal_refusals_ = 0;
-  const bool doubted = view.oldest_wal_file && wal_refusals_ < kMostWalRefusals;
-  if (receiver_.wal_refused().empty() || doubted) return {};
-  return tl::unexpected(wal_removed_error(guarded_, receiver_.wal_refused()));
+  if (receiver_.wal_refused().empty()) return {};
+  // Somebody may have removed files here, so that it wanted to begin earlier than we know.
+  GuardedArchive on_disk = guarded_;
+  if (const auto entries = setup_.files.list(setup_.archive.epoch(status_.epoch)))
+    if (const auto resume = resume_point(*entries, guarded_.identity.segment_size))
+      on_disk.newest_lsn = resume->lsn;
+  const bool contradicted = view.oldest_wal_file && !next_wal_is_gone(view.oldest_wal_file, on_disk);
+  if (contradicted && wal_refusals_ < kMostWalRefusals) return {};
+  return tl::unexpected(wal_removed_error(on_disk, receiver_.wal_refused()));
 }
 
 void Capturer::follow(const PrimaryView& view) {
@@ -211,7 +217,12 @@ Status Capturer::start_receiver(std::stop_token stop) {
 /// words about its history follow the server's language, and come too late: they are only believed where
 /// ours finds nothing to object to.
 Status Capturer::settle_epoch() {
-  const auto entries = TRY(setup_.files.list(setup_.archive.epoch(status_.epoch)));
+  const Path epoch = setup_.archive.epoch(status_.epoch);
+  if (!exists(setup_.files, epoch)) {  // somebody removed it
+    TRY(setup_.files.create_directories(epoch));
+    TRY(setup_.files.sync_directory(setup_.archive.wal()));
+  }
+  const auto entries = TRY(setup_.files.list(epoch));
   if (const auto resume = resume_point(entries, guarded_.identity.segment_size)) {
     const auto reason = TRY(reason_for_new_epoch(*resume, host_.history()));
     if (!reason && !receiver_.history_refused().empty())

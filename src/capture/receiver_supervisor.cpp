@@ -113,8 +113,6 @@ void ReceiverSupervisor::put_off(const Error& error) {
 
 void ReceiverSupervisor::start(const std::string& primary, bool english, std::stop_token stop) {
   const auto directory = setup_.archive.epoch(status_.epoch);
-  // Somebody may have removed it.
-  if (const Status made = setup_.files.create_directories(directory); !made) return put_off(made.error());
   const auto completed = complete_padding(setup_.files, directory, guarded_.identity.segment_size, stop);
   if (!completed) return put_off(completed.error());
   for (const auto& name : *completed) {
