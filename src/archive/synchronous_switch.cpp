@@ -76,7 +76,9 @@ Result<SynchronousFacts> gather_facts(Connection& connection, const SynchronousR
   facts.receiver_syncs = receiver_syncs;
   facts.with_others = with_others;
   facts.privileges = TRY(synchronous_privileges(connection));
-  facts.server_commit = TRY(server_synchronous_commit(request.conninfo));
+  const PrimaryChoice primary =
+      TRY(find_primary(request.conninfo, {request.system_identifier, std::nullopt}, kSessionOptions));
+  facts.server_commit = TRY(server_synchronous_commit(primary.host.conninfo));
   facts.remote_apply = TRY(remote_apply_settings(connection));
   facts.view = TRY(look_at_synchronous_mode(connection, std::string(kReceiverName)));
   facts.note = TRY(parse_synchronous_note(facts.view.note));
@@ -113,7 +115,8 @@ Status take_back(Connection& connection, const SynchronousNote& note) {
 }  // namespace
 
 Result<Connection> open_synchronous_session(const SynchronousRequest& request) {
-  Connection connection = TRY(open_primary(request.conninfo, {request.system_identifier, std::nullopt}, kSessionOptions));
+  Connection connection =
+      TRY(open_primary(request.conninfo, {request.system_identifier, std::nullopt}, kSessionOptions));
   const ServerIdentity server = TRY(server_identity(connection));
   if (request.system_identifier && server.system_identifier != *request.system_identifier)
     return fail(ErrorKind::foreign_system,

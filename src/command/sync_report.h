@@ -19,7 +19,8 @@ struct SyncReport {
   /// By the archive's journal it should be on: a failover may have lost it.
   bool was_on = false;
 };
-/// A note that cannot be read is an error.
+/// A note that cannot be read is an error. `archive`: whose journal is asked, which can be long; nothing:
+/// was_on is not known.
 [[nodiscard]] Result<SyncReport> take_sync_report(Connection& connection, const ArchiveContext* archive);
 
 /// What somebody should look at: it fell back, nobody watches, nobody could in an emergency, …

@@ -46,7 +46,7 @@ void look_at_primary_now(const Config& config, const ArchiveContext& archive, St
     report.slot_forecast =
         forecast_of(config.primary.slot, report.slots, wal_rate(report.capture, report.taken_at),
                     wal_disk_of(archive.files, connection));
-    if (auto synchronous = take_sync_report(connection, &archive)) {
+    if (auto synchronous = take_sync_report(connection, nullptr)) {
       report.synchronous = std::move(*synchronous);
       for (const SyncProblem& problem : sync_problems(*report.synchronous))
         if (problem.serious) report.problems.push_back("synchronous mode: " + problem.text);

@@ -33,7 +33,8 @@ TEST_CASE("packaging: the manual is in order for troff") {
   const std::string walback = required_variable("WALBACK");
   CHECK(shell(fmt::format("'{}' man >walback.1; groff -ww -man -z walback.1", walback), directory.path()) ==
         "");
-  const std::string page = shell("groff -man -Tascii -P-cbou walback.1 | sed 's/[^ -~]//g'", directory.path());
+  const std::string page =
+      shell("groff -man -Tascii -P-cbou walback.1 | sed 's/[^ -~]//g'", directory.path());
   CHECK(page.find("walback - exact point-in-time restore for PostgreSQL") != std::string::npos);
   CHECK(page.find("walback sync on") != std::string::npos);
 }

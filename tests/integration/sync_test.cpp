@@ -246,6 +246,17 @@ TEST_CASE("sync: refused before anything is touched; off brings back what was th
   CHECK(names_in_force(lab) == "walback_capture");
   CHECK(turn_synchronous_off(request).value_or(false));
 
+  // Another primary, which was never told: the archive remembers.
+  lab.ask({"sync", "on"});
+  CHECK(turn_synchronous_off(request).value_or(false));
+  const WalbackRun lost = lab.walback({"--json", "sync", "status"});
+  CHECK(lost.exit_code == exit_code(ErrorKind::findings));
+  CHECK(
+      lost.json.at("problems").at(0).at("text").get<std::string>().starts_with("it was on for this archive"));
+  CHECK(lab.walback({"check"}).out.find("wrong  synchronous mode: it was on") != std::string::npos);
+  lab.ask({"sync", "off"});
+  CHECK(lab.walback({"sync", "status"}).ok());
+
   lab.kill_services();
   refused({"sync", "on"}, ErrorKind::unavailable);
   CHECK(auto_conf() == untouched);
