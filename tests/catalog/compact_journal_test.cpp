@@ -42,6 +42,43 @@ std::vector<std::uint64_t> places_in(FileSystem& files, const Path& journal) {
   return places;
 }
 
+/// Closes the journal under the pen of the first who appends, as if it had been open for writing by then.
+class ClosingFileSystem final : public FileSystem {
+ public:
+  explicit ClosingFileSystem(FileSystem& files) : files_(files) {}
+  Status append_durably(const Path& path, std::string_view content) override {
+    if (closed_) return files_.append_durably(path, content);
+    closed_ = true;
+    TRY(files_.rename(path, closed_journal(path)));
+    return files_.append_durably(closed_journal(path), content);
+  }
+  Result<FileInfo> stat(const Path& path) override { return files_.stat(path); }
+  Result<std::vector<DirectoryEntry>> list(const Path& path) override { return files_.list(path); }
+  Result<std::string> read(const Path& path, std::uint64_t limit) override {
+    return files_.read(path, limit);
+  }
+  Result<std::size_t> read_at(const Path& path, std::uint64_t offset, std::span<char> buffer) override {
+    return files_.read_at(path, offset, buffer);
+  }
+  Result<std::string> read_link(const Path& path) override { return files_.read_link(path); }
+  Status create_directories(const Path& path) override { return files_.create_directories(path); }
+  Status create_symlink(const Path& to, const Path& link) override { return files_.create_symlink(to, link); }
+  Status set_mode(const Path& path, std::uint32_t mode) override { return files_.set_mode(path, mode); }
+  Status write(const Path& path, std::string_view content) override { return files_.write(path, content); }
+  Status rename(const Path& from, const Path& to) override { return files_.rename(from, to); }
+  Status remove(const Path& path) override { return files_.remove(path); }
+  Status remove_tree(const Path& path) override { return files_.remove_tree(path); }
+  Status sync_file(const Path& path) override { return files_.sync_file(path); }
+  Status sync_directory(const Path& path) override { return files_.sync_directory(path); }
+  Status sync_file_system(const Path& path) override { return files_.sync_file_system(path); }
+  Status copy_file(const Path& from, const Path& to) override { return files_.copy_file(from, to); }
+  Result<DiskSpace> space(const Path& path) override { return files_.space(path); }
+
+ private:
+  FileSystem& files_;
+  bool closed_ = false;
+};
+
 TEST_CASE("journal: compacted it says what is there, once, and nothing that it does not understand goes") {
   const JournalEntry unknown{at(0), "of the future",
                              Json{{"at", to_rfc3339(at(0))}, {"kind", "of the future"}}};
@@ -77,7 +114,7 @@ TEST_CASE(
   const auto prepare = [](MemoryFileSystem& disk) {
     value(disk.create_directories(kLayout.root));
     disk.settle();
-    for (std::uint64_t i = 0; i < kVoidLinesWorthwhile; ++i)
+    for (std::uint64_t i = 0; i <= kVoidLinesWorthwhile; ++i)
       value(append_journal(disk, kLayout.journal(), watermark({10}, static_cast<std::int64_t>(i))));
     for (std::uint64_t lsn : {20U, 30U}) value(append_journal(disk, kLayout.journal(), watermark({lsn}, 99)));
   };
@@ -108,6 +145,17 @@ TEST_CASE(
       CHECK_FALSE(exists(disk, closed_journal(kLayout.journal())));
     }
   }
+}
+
+TEST_CASE("journal: a line that goes into a file that was closed meanwhile is written again") {
+  MemoryFileSystem disk;
+  value(disk.create_directories(kLayout.root));
+  value(append_journal(disk, kLayout.journal(), watermark({10}, 1)));
+  ClosingFileSystem files(disk);
+  value(append_journal(files, kLayout.journal(), watermark({20}, 2)));
+  // Whoever closed it had read it by then, and removes it.
+  value(disk.remove(closed_journal(kLayout.journal())));
+  CHECK(places_in(disk, kLayout.journal()) == std::vector<std::uint64_t>{20});
 }
 
 TEST_CASE("journal: two processes append while it is compacted over and over, and every line is there") {
