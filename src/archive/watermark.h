@@ -46,9 +46,9 @@ struct WatermarkRound {
 /// the index, that end answers for every moment up to W, and the watermark is `overtaken`: a busy primary
 /// costs the journal nothing. Never more often than `interval`, and on the same L than
 /// kIdleWatermarkInterval. A W that is not later than the last stored one (the primary's clock was set back)
-/// is said once and stored all the same: its claim is about its own W and L. The claim of the older one is
-/// then for the planner to doubt, which always asks the index for counter-examples. A counter-example at hand
-/// here refuses the watermark.
+/// is said once and stored all the same: its claim is about its own W and L. What the older one says of later
+/// times is void from then on: the planner believes the one that was taken last, and asks the index for
+/// counter-examples. A counter-example at hand here refuses the watermark.
 class WatermarkKeeper {
  public:
   WatermarkKeeper(const ArchiveContext& archive, std::chrono::milliseconds interval);

@@ -206,6 +206,8 @@ CREATE TABLE expired_backups (        -- let go, their files perhaps not yet rem
   id        TEXT    PRIMARY KEY,
   start_lsn INTEGER NOT NULL
 ) WITHOUT ROWID;
+
+DROP INDEX watermarks_by_time;        -- the one taken last is asked for, never a time
 )sql";
 
 /// Step n brings version n to n + 1. A step that has been released is never edited; a new one is added.
