@@ -14,6 +14,12 @@ const GapRow* same_place(const std::vector<GapRow>& gaps, const GapRow& gap) {
   return found == gaps.end() ? nullptr : &*found;
 }
 
+bool part_of_another(const std::vector<GapRow>& gaps, const GapRow& gap) {
+  return std::ranges::any_of(gaps, [&](const GapRow& other) {
+    return other.timeline == gap.timeline && other.from <= gap.from && gap.to <= other.to;
+  });
+}
+
 /// Where the timeline's last sound row ends; nothing without one.
 std::optional<Lsn> end_of(const std::vector<SegmentRow>& rows, TimelineId timeline) {
   std::optional<Lsn> end;
@@ -81,11 +87,13 @@ Status keep_gaps(const ArchiveContext& archive, Catalog& catalog, const Timeline
     gap.accepted = std::ranges::any_of(known, [&](const GapRow& one) { return accepts(one, gap, size); });
     gap.detected_at = archive.clock.now();
     TRY(catalog.put_gap(gap));
-    if (!stored && !gap.accepted) news.push_back(gap);
+    const bool grew = stored && (stored->to < gap.to || stored->accepted);
+    if (!gap.accepted && (!stored || grew)) news.push_back(gap);
   }
   for (const GapRow& gap : known) {
     if (same_place(found, gap) || (gap.accepted && nothing_behind(rows, gap))) continue;
     TRY(catalog.remove_gap(gap.timeline, gap.from));
+    if (part_of_another(found, gap)) continue;
     archive.log.info("archive", "gap_healed",
                      {{key::timeline, std::to_string(gap.timeline.value)},
                       {key::lsn, to_string(gap.from)},

@@ -156,6 +156,31 @@ TEST_CASE("gaps: an accepted gap waits for the WAL behind it, and stays accepted
   CHECK_FALSE(lab.gaps()[0].accepted);
 }
 
+TEST_CASE("gaps: one that grows over an accepted one is said again, and what it takes in has not healed") {
+  IntakeLab lab;
+  WalBuilder wal;
+  write_commits_into(wal, 6);
+  lab.capture(wal);
+  require(lab.files.remove(lab.path(segment(2))));
+  lab.pass();
+  REQUIRE(lab.gaps().size() == 1);
+  GapRow accepted = lab.gaps()[0];
+  accepted.accepted = true;
+  require(lab.catalog.put_gap(accepted));
+  require(lab.files.remove(lab.path(segment(4))));
+  lab.pass();
+  REQUIRE(lab.gaps().size() == 2);
+  CHECK(lab.gaps()[0].accepted);
+  CHECK(lab.log.count("ERROR archive gap_found") == 2);
+  require(lab.files.remove(lab.path(segment(3))));
+  lab.pass();
+  REQUIRE(lab.gaps().size() == 1);
+  CHECK(lab.gaps()[0].from == accepted.from);
+  CHECK_FALSE(lab.gaps()[0].accepted);
+  CHECK(lab.log.count("ERROR archive gap_found") == 3);
+  CHECK(lab.log.count("gap_healed") == 0);
+}
+
 TEST_CASE("gaps: what an acceptance includes") {
   const SegmentSize size = *SegmentSize::from_bytes(16U << 20);
   GapRow known = gap(0x5000148, 0x8000000);
