@@ -11,8 +11,8 @@ namespace {
 
 constexpr std::int64_t kSampleEvery = 1'000'000;
 constexpr std::int64_t kRateWindow = 600'000'000;
-/// A burst of one second is no rate.
-constexpr std::int64_t kRateNeeds = 5'000'000;
+/// A burst is no rate: over a few seconds the segment switch of one base backup fills any disk within hours.
+constexpr std::int64_t kRateNeeds = 60'000'000;
 
 constexpr std::uint64_t kLeastReserve = 64U << 20;
 constexpr std::uint64_t kReservedSegments = 3;

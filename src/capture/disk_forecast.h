@@ -12,7 +12,7 @@
 /// When will a disk be full of WAL: the archive's, and the primary's. Pure; the caller brings what was seen.
 namespace walback {
 
-/// How fast the primary writes WAL, over the last ten minutes at most. A rate needs some seconds to be one.
+/// How fast the primary writes WAL, over the last ten minutes at most. A rate needs a minute to be one.
 class WalRate {
  public:
   /// `now_us` is monotonic. An LSN that goes back (another primary) begins anew.

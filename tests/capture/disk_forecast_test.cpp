@@ -27,24 +27,24 @@ SlotRoom idle_slot(std::uint64_t held_back) {
 TEST_CASE("WAL rate: over what was seen, nothing from a moment, the last ten minutes at most") {
   WalRate rate;
   CHECK_FALSE(rate.bytes_per_second());
-  for (int second = 0; second <= 4; ++second) rate.observe(second * 1'000'000, Lsn{second * kMb});
+  for (int second = 0; second <= 59; ++second) rate.observe(second * 1'000'000, Lsn{second * kMb});
   CHECK_FALSE(rate.bytes_per_second());
-  rate.observe(5'000'000, Lsn{5 * kMb});
+  rate.observe(60'000'000, Lsn{60 * kMb});
   CHECK(rate.bytes_per_second() == kMb);
-  rate.observe(5'000'001, Lsn{900 * kMb});  // too soon to be a sample
+  rate.observe(60'000'001, Lsn{900 * kMb});  // too soon to be a sample
   CHECK(rate.bytes_per_second() == kMb);
   // An hour of silence: what was written before it is out of the window.
-  for (int second = 6; second < 3600; ++second) rate.observe(second * 1'000'000LL, Lsn{6 * kMb});
+  for (int second = 61; second < 3600; ++second) rate.observe(second * 1'000'000LL, Lsn{61 * kMb});
   CHECK(rate.bytes_per_second() == 0);
 }
 
 TEST_CASE("WAL rate: a primary that is behind the one before begins anew") {
   WalRate rate;
-  for (int second = 0; second <= 10; ++second) rate.observe(second * 1'000'000, Lsn{kGb + second * kMb});
+  for (int second = 0; second <= 60; ++second) rate.observe(second * 1'000'000, Lsn{kGb + second * kMb});
   CHECK(rate.bytes_per_second() == kMb);
-  rate.observe(11'000'000, Lsn{kMb});
+  rate.observe(61'000'000, Lsn{kMb});
   CHECK_FALSE(rate.bytes_per_second());
-  rate.observe(21'000'000, Lsn{21 * kMb});
+  rate.observe(121'000'000, Lsn{121 * kMb});
   CHECK(rate.bytes_per_second() == 2 * kMb);
 }
 
