@@ -108,7 +108,11 @@ Result<std::vector<Finding>> look(const Context& context) {
     input.settings["synchronous_commit"].value = *commit;
   for (const Config::Standby& standby : config.standbys) input.standbys.push_back(ask_standby(standby));
   input.now = context.clock->now();
-  if (const auto session = open_fresh_archive(context)) {
+  const auto session = open_fresh_archive(context);
+  // What cannot be read is no archive without base backups.
+  if (!session && (session.error().kind == ErrorKind::conflict || session.error().kind == ErrorKind::corrupt))
+    return tl::unexpected(session.error());
+  if (session) {
     input.assurance = TRY(take_assurance(session->catalog));
     input.capture_end = TRY(capture_end(session->catalog));
     input.gaps = TRY(gap_impacts(session->catalog));

@@ -115,13 +115,14 @@ TEST_CASE("expire: beside a running manager the oldest goes, its WAL with it, an
   const Json done = lab.ask({"expire", "--keep", "2"});
   CHECK(done.at("backups") == tried.at("backups"));
   CHECK(done.at("wal") == tried.at("wal"));
-  CHECK(done.at("window_after").at("spans") == tried.at("window_after").at("spans"));
   CHECK(done.at("window_before").at("spans")[0].at("backup") == taken[0].id);
-  CHECK(done.at("window_after").at("spans")[0].at("backup") == taken[1].id);
+  for (const Json* answer : {&tried, &done}) {
+    CHECK(answer->at("window_after").at("spans")[0].at("backup") == taken[1].id);
+    CHECK(answer->at("window_after").at("spans")[0].at("from_lsn") == taken[1].stop);
+  }
   CHECK(listed_backups(lab) == std::set<std::string>{taken[1].id, taken[2].id});
   const auto left = names_in(lab.archive() / "wal" / "0001");
   CHECK(left.size() < before.size());
-  CHECK(std::ranges::includes(before, left));
   CHECK(left.front() == tried.at("wal")[1].at("first").get<std::string>());
   check_all_that_is_listed_is_there(lab);
   const WalbackRun again = lab.walback({"expire", "--keep", "2"});

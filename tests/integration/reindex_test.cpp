@@ -68,7 +68,8 @@ std::vector<std::string> content(const LabFixture& lab) {
       all.push_back(table + ": " + row);
   }
   const Catalog catalog = Catalog::open_read_only(path).value();
-  for (const TimelineRow& timeline : catalog.timelines().value())
+  const std::vector<TimelineRow> timelines = catalog.timelines().value();
+  for (const TimelineRow& timeline : timelines)
     REQUIRE(catalog.each_end({timeline.timeline, {}, {UINT64_MAX}}, [&](const TransactionEnd& end) {
       all.push_back(fmt::format("end: {} {} {} {} {}", timeline.timeline.value, to_string(end.lsn), end.xid,
                                 end.time.unix_us, static_cast<int>(end.kind)));
@@ -133,8 +134,9 @@ void make_older(const Path& catalog) {
   const Path older = catalog.string() + "-older";
   run_sql(older, kFirstSchema);
   std::string copy = "DELETE FROM catalog_counters; ATTACH '" + catalog.string() + "' AS now; ";
-  for (const char* table : {"wal_segments", "segment_ends", "segment_blocks", "catalog_counters", "moments",
-                            "gaps", "timelines", "watermarks", "backups", "restores"})
+  for (const std::string& table :
+       std::vector<std::string>{"wal_segments", "segment_ends", "segment_blocks", "catalog_counters",
+                                "moments", "gaps", "timelines", "watermarks", "backups", "restores"})
     copy += fmt::format("INSERT INTO main.{0} SELECT * FROM now.{0}; ", table);
   run_sql(older, copy + "INSERT INTO main.facts VALUES ('filled_from_archive', '1'); DETACH now");
   run_sql(older, kFirstMarks);
@@ -167,8 +169,9 @@ TEST_CASE("reindex: every row comes back, whatever became of the catalog, and wh
   const Path catalog = lab.archive() / "catalog.sqlite";
   FileSystem& files = real_file_system();
   const auto expected = content(lab);
-  for (const char* table : {"wal_segments", "moments", "timelines", "watermarks", "backups", "restores",
-                            "gaps", "verified_runs", "verified_backups", "expired_wal", "end"})
+  for (const std::string& table :
+       std::vector<std::string>{"wal_segments", "moments", "timelines", "watermarks", "backups", "restores",
+                                "gaps", "verified_runs", "verified_backups", "expired_wal", "end"})
     CHECK_MESSAGE(has_rows_of(expected, table), table);
   const auto reindexed = [&](const std::string& after) {
     CAPTURE(after);

@@ -21,7 +21,9 @@ std::unique_ptr<Process> stopped_while_holding(const LabFixture& lab, const std:
     auto started = real_processes().spawn(lab.command(arguments), [](std::string_view) {});
     REQUIRE(started);
     std::unique_ptr<Process> process = std::move(*started);
-    while (!FileLock::is_held(lock) && !process->wait(0ms)) std::this_thread::sleep_for(100us);
+    const std::string pid = std::to_string(process->pid()) + "\n";
+    const auto named = [&] { return real_file_system().read(lock) == pid; };
+    while (!named() && !process->wait(0ms)) std::this_thread::sleep_for(100us);
     process->kill(SIGSTOP);
     std::this_thread::sleep_for(20ms);  // it stops where it is; then the lock is held for good, or not
     if (FileLock::is_held(lock)) return process;
