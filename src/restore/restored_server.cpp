@@ -220,7 +220,7 @@ Result<Connection> RestoredServer::open(const std::string& role, const std::stri
   const ConnectionOptions options{.application_name = "walback restore",
                                   .statement_timeout = std::chrono::minutes{60}};
   auto connection = Connection::open(TRY(with_keywords("", keywords)), options);
-  if (connection || connection.error().kind != ErrorKind::internal) return connection;
+  if (connection || connection.error().kind != ErrorKind::unreachable) return connection;
   set_keyword(keywords, "options", "-c session_preload_libraries= -c local_preload_libraries=");
   auto bare = Connection::open(TRY(with_keywords("", keywords)), options);
   return bare ? std::move(bare) : std::move(connection);

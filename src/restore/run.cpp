@@ -14,6 +14,7 @@
 #include "restore/finish.h"
 #include "restore/lay_base.h"
 #include "restore/restored_server.h"
+#include "restore/switch_segments.h"
 #include "restore/verify_base.h"
 #include "restore/watch_replay.h"
 
@@ -180,6 +181,7 @@ Status Restore::lay_base() {
                         .tablespaces = place_.tablespaces,
                         .missing_libraries = place_.missing_libraries};
   proof_.dropped_settings = TRY(walback::lay_base(input, progress_, stop_));
+  TRY(lay_switch_segments(setup_.files, setup_.plan, setup_.archive, layout_.data));
   for (const std::string& dropped : proof_.dropped_settings) {
     setup_.log.info("restore", "setting_not_taken_over", {{"setting", dropped}});
   }

@@ -11,70 +11,14 @@
 #include "backup/base_backup.h"
 #include "backup/usable.h"
 #include "catalog/archive.h"
-#include "integration/support/throwaway_server.h"
+#include "integration/support/backup_world.h"
 #include "os/system.h"
 #include "pg/control_data.h"
 #include "support/recording_log.h"
 
 using namespace walback;
 using namespace std::chrono_literals;
-using test::ThrowawayServer;
-
-namespace {
-
-constexpr const char* kSlot = "walback";
-
-struct Silent final : Progress {
-  void report(const ProgressState& state) override { seen.push_back(state); }
-  void finish() override { finished = true; }
-  std::vector<ProgressState> seen;
-  bool finished = false;
-};
-
-template <class T>
-T must(Result<T> result) {
-  REQUIRE_MESSAGE(result, result.error().message);
-  if constexpr (!std::is_void_v<T>) return std::move(*result);
-}
-
-/// A primary with its slot, and an archive bound to it.
-class World {
- public:
-  explicit World(test::ThrowawayOptions options = {}) {
-    server = must(ThrowawayServer::create(options));
-    auto connection = must(Connection::open(server->conninfo()));
-    identity = must(server_identity(connection));
-    archive.root = server->directory() / "archive";
-    must(create_archive(real_file_system(), archive, of_archive()));
-    must(create_slot(connection, kSlot));
-    must(connection.execute("CREATE TABLE kept AS SELECT generate_series(1, 300000) AS id"));
-  }
-  ArchiveIdentity of_archive() const { return {identity.system_identifier, identity.segment_size}; }
-  BackupSetup setup(Catalog& catalog) {
-    return {archive,
-            server->conninfo(),
-            kSlot,
-            server->binaries(),
-            false,
-            real_file_system(),
-            real_processes(),
-            real_clock(),
-            log,
-            catalog};
-  }
-  std::vector<std::string> names_in_backups() const {
-    std::vector<std::string> names;
-    for (const auto& entry : must(real_file_system().list(archive.backups()))) names.push_back(entry.name);
-    return names;
-  }
-
-  std::unique_ptr<ThrowawayServer> server;
-  ServerIdentity identity;
-  ArchiveLayout archive;
-  RecordingLog log;
-};
-
-}  // namespace
+using namespace walback::test;
 
 TEST_CASE("base backup: of a primary under load, checked, registered, and the same row from the disk alone") {
   World world;
@@ -199,20 +143,6 @@ TEST_CASE("base backup: two at once, and one whose slot is missing, are refused"
   must(drop_slot(connection, kSlot));
   CHECK(take_base_backup(world.setup(catalog), progress, {}).error().kind == ErrorKind::not_found);
   CHECK(world.names_in_backups().empty());
-}
-
-TEST_CASE("base backup: a tablespace on the primary is a refusal that names it") {
-  World world;
-  const auto place = world.server->directory() / "fast";
-  must(real_file_system().create_directories(place));
-  auto connection = must(Connection::open(world.server->conninfo()));
-  must(connection.execute("CREATE TABLESPACE fast LOCATION '" + place.string() + "'"));
-  auto catalog = must(Catalog::open(world.archive.catalog()));
-  Silent progress;
-  const auto row = take_base_backup(world.setup(catalog), progress, {});
-  REQUIRE_FALSE(row);
-  CHECK(row.error().message ==
-        "the primary has tablespaces, which this version does not back up: fast (" + place.string() + ")");
 }
 
 TEST_CASE("base backup: a failing archiver ends it after a bound, with a hint") {

@@ -203,6 +203,18 @@ TEST_CASE("tablespaces: in the base, dropped after it, made again at the same pa
     world.remove();
     CHECK_FALSE(exists(files(), chosen));
     world.check_primary_untouched();
+
+    // A tablespace_map would have PostgreSQL make the primary's links again, before anybody has found that it
+    // does not belong there.
+    REQUIRE(files().write(base / "tablespace_map",
+                          fmt::format("{} {}\n{} {}\n", fast, world.place("fast").string(), slow,
+                                      world.place("slow").string())));
+    const WalbackRun mapped = world.restore_to(moved);
+    CHECK(mapped.exit_code == 7);
+    CHECK_MESSAGE(
+        mapped.err.find("\"tablespace_map\" is present on disk but not in the manifest") != std::string::npos,
+        mapped.all());
+    world.check_primary_untouched();
   }
 
   SUBCASE(

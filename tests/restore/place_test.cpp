@@ -242,6 +242,22 @@ TEST_CASE("place: no room") {
   CHECK(report.error().hint == "Free some room, or restore --into another file system.");
 }
 
+TEST_CASE("place: tablespaces on a file system of their own need their room there") {
+  World world;
+  REQUIRE(world.files.create_directories(world.base() / "pg_tblspc"));
+  REQUIRE(world.files.create_directories(world.base() / "tablespaces" / "16385"));
+  REQUIRE(world.files.write(world.base() / "tablespaces" / "16385" / "1", std::string(1U << 20, 'x')));
+  REQUIRE(world.files.create_symlink("../tablespaces/16385", world.base() / "pg_tblspc" / "16385"));
+  const auto together = world.check();
+  REQUIRE(together);
+  CHECK(together->needed_bytes == (23ULL + 40 + 3 * 16 + 64) << 20);
+  // A file system without any room.
+  world.place.chosen_tablespaces = "/proc/ts";
+  CHECK(world.answer() ==
+        "disk_full: '/proc' has 0 B free, the restore needs 1 MB | Free some room, or restore --into another "
+        "file system.");
+}
+
 TEST_CASE("place: the spool ahead of replay and the WAL that stays are bounded") {
   World world;
   world.plan.segment_count = 100'000;
