@@ -160,7 +160,11 @@ TEST_CASE("command line: every reading command's JSON has its keys and types") {
                        {"last_restore", "object?"},
                        {"last_proof", "object?"},
                        {"assurance", "object"},
-                       {"disk_available_bytes", "number"}});
+                       {"disk_available_bytes", "number"},
+                       {"disk_reserve_bytes", "number"},
+                       {"wal_bytes_per_second", "number?"},
+                       {"disk_full_in_seconds", "number?"},
+                       {"slot_full_in_seconds", "number?"}});
   check_shape(status["slots"][0], {{"name", "text"},
                                    {"active", "bool"},
                                    {"restart_lsn", "lsn?"},
@@ -174,6 +178,14 @@ TEST_CASE("command line: every reading command's JSON has its keys and types") {
                                          {"write_lsn", "lsn?"},
                                          {"flush_lsn", "lsn?"},
                                          {"replay_lsn", "lsn?"}});
+
+  check_shape(lab.ask({"sync", "status"}), {{"state", "text"},
+                                            {"synchronous_standby_names", "text"},
+                                            {"primary_lsn", "lsn"},
+                                            {"receivers", "array"},
+                                            {"watchers", "number"},
+                                            {"waiting_commits", "number"},
+                                            {"problems", "array"}});
 
   const Json segments = lab.ask({"list", "segments"});
   REQUIRE_FALSE(segments.empty());
