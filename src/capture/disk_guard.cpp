@@ -48,6 +48,7 @@ void DiskGuard::say(DiskState before, const ArchiveDisk& disk) {
   } else if (!full() && before == DiskState::full) {
     setup_.log.info(kArea, "disk_has_room", {{key::path, path}, {"disk", describe(disk)}});
   } else if (state_ == DiskState::nearly_full) {
+    // Never over: a rate that swings around the bound would say it every second.
     if (warning_.due(setup_.clock.monotonic_us()))
       setup_.log.warn(
           kArea, "disk_nearly_full",
@@ -55,8 +56,6 @@ void DiskGuard::say(DiskState before, const ArchiveDisk& disk) {
            {"disk", describe(disk)},
            {key::hint,
             "Give the archive a larger disk, or let `walback expire` take what need not be kept."}});
-  } else if (state_ == DiskState::fine) {
-    warning_.over();
   }
 }
 

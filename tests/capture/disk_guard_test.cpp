@@ -77,7 +77,7 @@ TEST_CASE("disk guard: warns, pauses at the reserve, and goes on with half of it
 
 TEST_CASE("disk guard: the forecast is of the WAL that the primary writes") {
   SmallDisk disk;
-  for (std::uint64_t second = 0; second <= 6; ++second) {
+  for (std::uint64_t second = 0; second <= 60; ++second) {
     disk.status.primary_flush_lsn = Lsn{second * kMb};
     disk.used_mb(2);
   }
