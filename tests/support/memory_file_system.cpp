@@ -28,11 +28,16 @@ namespace {
 
 /// Old, new, or a part of the new, as a disk may have it of a file that nobody synced.
 std::string torn(const std::string& durable, const std::string& current, std::mt19937_64& dice) {
-  switch (dice() % 3) {
+  switch (dice() % 4) {
     case 0:
       return durable;
     case 1:
       return current;
+    case 2: {
+      // The new size is there, and only the first part of its bytes.
+      const std::size_t arrived = current.empty() ? 0 : dice() % current.size();
+      return current.substr(0, arrived) + std::string(current.size() - arrived, '\0');
+    }
     default:
       return current.substr(0, current.empty() ? 0 : dice() % current.size());
   }
