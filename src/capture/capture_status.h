@@ -43,8 +43,8 @@ struct CaptureStatus {
   std::optional<std::uint64_t> disk_available_bytes;  ///< in the archive's file system
   std::uint64_t disk_reserve_bytes = 0;               ///< with less than this it pauses: disk_full
   std::optional<std::uint64_t> wal_bytes_per_second;  ///< written by the primary, over minutes
-  std::uint64_t restarts = 0;  ///< of pg_receivewal, since started_at
-  std::string last_error;      ///< the newest thing that went wrong, also when it is over
+  std::uint64_t restarts = 0;                         ///< of pg_receivewal, since started_at
+  std::string last_error;  ///< the newest thing that went wrong, also when it is over
 
   bool operator==(const CaptureStatus&) const = default;
 };

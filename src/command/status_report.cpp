@@ -76,45 +76,43 @@ Json to_json(const StatusReport& report) {
     last_restore = to_json(*report.last_restore);
     last_restore.erase("plan");
   }
-  return {{"taken_at", to_rfc3339(report.taken_at)},
-          {"archive", report.archive},
-          {"system_identifier", std::to_string(report.identity.system_identifier)},
-          {"ok", report.problems.empty()},
-          {"problems", report.problems},
-          {"recoverable_window", to_json(report.window)},
-          {"loss_if_primary_dies_bytes", number_or_null(report.held_loss_bytes)},
-          {"loss_if_both_die_bytes", number_or_null(report.durable_loss_bytes)},
-          {"primary_answers", report.primary_answers},
-          {"primary_lsn", lsn_or_null(report.primary_lsn)},
-          {"primary_host", report.primary_host.empty() ? Json(nullptr) : Json(report.primary_host)},
-          {"timeline",
-           report.primary_timeline.value == 0 ? Json(nullptr) : Json(report.primary_timeline.value)},
-          {"captured_host",
-           !report.capture || report.capture->host.empty() ? Json(nullptr) : Json(report.capture->host)},
-          {"captured_timeline", !report.capture || report.capture->timeline == 0
-                                    ? Json(nullptr)
-                                    : Json(report.capture->timeline)},
-          {"epoch", report.capture ? Json(report.capture->epoch) : Json(nullptr)},
-          {"capturer_runs", report.capturer_runs},
-          {"manager_runs", report.manager_runs},
-          {"capture_state", report.capture ? Json(name_of(report.capture->state)) : Json(nullptr)},
-          {"synchronous", report.synchronous ? to_json(*report.synchronous) : Json(nullptr)},
-          {"slots", slots},
-          {"replication", clients},
-          {"gaps", gaps},
-          {"backups", backups},
-          {"latest_usable_backup",
-           report.latest_usable_backup.empty() ? Json(nullptr) : Json(report.latest_usable_backup)},
-          {"last_restore", last_restore},
-          {"last_proof", proof},
-          {"assurance", to_json(report.assurance)},
-          {"disk_available_bytes", report.disk ? Json(report.disk->available_bytes) : Json(nullptr)},
-          {"disk_reserve_bytes", report.disk ? Json(report.disk->reserve_bytes) : Json(nullptr)},
-          {"wal_bytes_per_second", number_or_null(report.disk ? report.disk->wal_per_second : std::nullopt)},
-          {"disk_full_in_seconds",
-           number_or_null(report.disk ? seconds_to_reserve(*report.disk) : std::nullopt)},
-          {"slot_full_in_seconds",
-           number_or_null(report.slot_forecast ? report.slot_forecast->seconds_left : std::nullopt)}};
+  return {
+      {"taken_at", to_rfc3339(report.taken_at)},
+      {"archive", report.archive},
+      {"system_identifier", std::to_string(report.identity.system_identifier)},
+      {"ok", report.problems.empty()},
+      {"problems", report.problems},
+      {"recoverable_window", to_json(report.window)},
+      {"loss_if_primary_dies_bytes", number_or_null(report.held_loss_bytes)},
+      {"loss_if_both_die_bytes", number_or_null(report.durable_loss_bytes)},
+      {"primary_answers", report.primary_answers},
+      {"primary_lsn", lsn_or_null(report.primary_lsn)},
+      {"primary_host", report.primary_host.empty() ? Json(nullptr) : Json(report.primary_host)},
+      {"timeline", report.primary_timeline.value == 0 ? Json(nullptr) : Json(report.primary_timeline.value)},
+      {"captured_host",
+       !report.capture || report.capture->host.empty() ? Json(nullptr) : Json(report.capture->host)},
+      {"captured_timeline",
+       !report.capture || report.capture->timeline == 0 ? Json(nullptr) : Json(report.capture->timeline)},
+      {"epoch", report.capture ? Json(report.capture->epoch) : Json(nullptr)},
+      {"capturer_runs", report.capturer_runs},
+      {"manager_runs", report.manager_runs},
+      {"capture_state", report.capture ? Json(name_of(report.capture->state)) : Json(nullptr)},
+      {"synchronous", report.synchronous ? to_json(*report.synchronous) : Json(nullptr)},
+      {"slots", slots},
+      {"replication", clients},
+      {"gaps", gaps},
+      {"backups", backups},
+      {"latest_usable_backup",
+       report.latest_usable_backup.empty() ? Json(nullptr) : Json(report.latest_usable_backup)},
+      {"last_restore", last_restore},
+      {"last_proof", proof},
+      {"assurance", to_json(report.assurance)},
+      {"disk_available_bytes", report.disk ? Json(report.disk->available_bytes) : Json(nullptr)},
+      {"disk_reserve_bytes", report.disk ? Json(report.disk->reserve_bytes) : Json(nullptr)},
+      {"wal_bytes_per_second", number_or_null(report.disk ? report.disk->wal_per_second : std::nullopt)},
+      {"disk_full_in_seconds", number_or_null(report.disk ? seconds_to_reserve(*report.disk) : std::nullopt)},
+      {"slot_full_in_seconds",
+       number_or_null(report.slot_forecast ? report.slot_forecast->seconds_left : std::nullopt)}};
 }
 
 std::string render_text(const StatusReport& report, const std::string& zone, bool verbose) {
@@ -133,9 +131,9 @@ std::string render_text(const StatusReport& report, const std::string& zone, boo
       report.manager_runs ? (report.manage ? name_of(report.manage->state) : "running") : "NOT running",
       report.primary_answers ? "answers" : "does NOT answer");
   if (report.primary_answers)
-    text += fmt::format("  primary    {} on timeline {}{}\n", report.primary_host,
-                        report.primary_timeline.value,
-                        report.capture ? fmt::format(", captured into epoch {}", report.capture->epoch) : "");
+    text +=
+        fmt::format("  primary    {} on timeline {}{}\n", report.primary_host, report.primary_timeline.value,
+                    report.capture ? fmt::format(", captured into epoch {}", report.capture->epoch) : "");
   if (report.synchronous && report.synchronous->state != SynchronousState::off)
     text += "  " + headline(*report.synchronous) + "\n";
   for (const ReplicationSlot& slot : report.slots) {
