@@ -58,11 +58,19 @@ void SavedArchive::put_back() const {
   copy(saved_, archive_);
 }
 
+/// What nobody writes into again (WAL, base backups) is linked, what is written in place is copied.
 void SavedArchive::copy(const Path& from, const Path& to) const {
-  REQUIRE(real_file_system().remove_tree(to));
-  const auto copied = walback::run({"/bin/cp", {"-a", from.string(), to.string()}, {}, "/"}, 60s);
+  FileSystem& files = real_file_system();
+  REQUIRE(files.remove_tree(to));
+  const auto copied = walback::run({"/bin/cp", {"-al", from.string(), to.string()}, {}, "/"}, 60s);
   REQUIRE(copied);
   REQUIRE_MESSAGE(copied->status.success(), copied->err);
+  const std::vector<DirectoryEntry> entries = files.list(from).value();
+  for (const DirectoryEntry& entry : entries) {
+    if (entry.kind != FileKind::regular) continue;
+    REQUIRE(files.remove(to / entry.name));
+    REQUIRE(files.copy_file(from / entry.name, to / entry.name));
+  }
 }
 
 }  // namespace walback::test
