@@ -164,9 +164,9 @@ TEST_CASE("expire: killed at each step nothing counts that is gone, and the next
   CHECK(expected.at("directories").size() == 2);
   CHECK(expected.at("wal").size() < untouched.at("wal").size());
 
-  for (const char* label :
-       {"expire.journalled", "expire.backup_rows_removed", "expire.rows_removed", "expire.backup_hidden",
-        "expire.backup_removed", "expire.segment_removed", "expire.files_removed"}) {
+  for (const char* label : {"expire.journalled", "expire.backup_rows_removed", "expire.rows_removed",
+                            "expire.backup_hidden", "expire.backup_removed", "expire.segment_removed",
+                            "expire.files_removed", "journal.closed", "journal.compacted"}) {
     CAPTURE(label);
     saved.put_back();
     killed_at(lab, label, expire);
