@@ -196,7 +196,7 @@ TEST_CASE("mirror: due only after a commit that is not its own") {
   // A removed row is a reason of its own, once.
   require(lab.catalog.put_fact("mirror_seen", "1 " + to_string(wal.end_lsn())));
   CHECK_FALSE(require(mirror.due(lab.catalog)));
-  auto other = *require(lab.catalog.segment(segment(1)));
+  auto other = *require(lab.catalog.segment_with_ends(segment(1), 1));
   other.name = {{7}, {1}};
   require(lab.catalog.put_segment(other));
   require(lab.catalog.remove_segment(other.name, other.epoch));
