@@ -210,6 +210,7 @@ TEST_CASE(
   const std::size_t then = log().size();
   place.start();
   CHECK(wait_until([&] { return has(log().substr(then), "carries system identifier"); }, 30s));
+  lab.kill_services();  // which hold the capturer's lock for moments
   for (const std::vector<std::string>& command :
        {std::vector<std::string>{"backup"}, {"capture"}, {"init"}, {"capture", "--accept-gap", "--yes"}}) {
     CAPTURE(command.front());
