@@ -64,7 +64,7 @@ struct CheckInput {
   std::uint64_t cluster_bytes = 0;
   std::optional<ArchiveDisk> archive_disk;
   std::optional<SlotForecast> slot_forecast;  ///< of our slot
-  std::string followed_conninfo;     ///< where primary.conninfo names several hosts; else empty
+  std::string followed_conninfo;              ///< where primary.conninfo names several hosts; else empty
   std::vector<Error> refused_hosts;  ///< of primary.conninfo: they take writes, and are not the primary
   std::optional<Lsn> resume_lsn;     ///< where pg_receivewal would go on; nothing: no WAL yet
   std::vector<StandbyView> standbys;

@@ -19,8 +19,9 @@ std::optional<int> other_walback(const Checklist& list, const ReplicationSlot& s
 }
 
 std::string held_back(const Checklist& list, const ReplicationSlot& slot) {
-  return list.in.slot_forecast ? list.in.slot_forecast->text
-                               : fmt::format("holds back {} on the primary", render_bytes(slot.held_back_bytes));
+  return list.in.slot_forecast
+             ? list.in.slot_forecast->text
+             : fmt::format("holds back {} on the primary", render_bytes(slot.held_back_bytes));
 }
 
 std::string keep_all(const Checklist& list) {

@@ -63,7 +63,7 @@ struct CommandSpec {
   /// What only root can do, before it is dropped; not called for anybody else.
   std::function<Status(Context&)> as_root = {};
   bool touches_nothing = false;  ///< answers of itself alone: root, who may build it, need not be dropped
-  bool service = false;          ///< runs until stopped and logs its stations; the others log only what is wrong
+  bool service = false;  ///< runs until stopped and logs its stations; the others log only what is wrong
 };
 
 /// For options that name a file or a directory: absolute from where walback was started, because dropping

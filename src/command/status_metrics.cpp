@@ -106,7 +106,8 @@ void add_assurance(Metrics& metrics, const Assurance& assurance) {
                   drill->finished_at.value_or(drill->started_at));
   }
   if (const auto& passed = assurance.passed_drill) {
-    metrics.gauge("drill_restore_milliseconds", "How long the last drill that passed took to get everything back.",
+    metrics.gauge("drill_restore_milliseconds",
+                  "How long the last drill that passed took to get everything back.",
                   static_cast<std::uint64_t>(passed->rto_us / 1000));
   }
 }
@@ -145,10 +146,12 @@ std::string render_metrics(const StatusReport& report) {
   if (report.disk)
     metrics.gauge("disk_available_bytes", "Room left on the archive's disk.", report.disk->available_bytes);
   if (const auto left = report.disk ? seconds_to_reserve(*report.disk) : std::nullopt)
-    metrics.gauge("disk_full_in_seconds", "Until the archive's disk is full, at the present rate of WAL.", *left);
+    metrics.gauge("disk_full_in_seconds", "Until the archive's disk is full, at the present rate of WAL.",
+                  *left);
   if (const auto left = report.slot_forecast ? report.slot_forecast->seconds_left : std::nullopt)
     metrics.gauge("slot_full_in_seconds",
-                  "Until the slot loses WAL or the primary's disk is full, at the present rate of WAL.", *left);
+                  "Until the slot loses WAL or the primary's disk is full, at the present rate of WAL.",
+                  *left);
   return std::move(metrics).text();
 }
 

@@ -34,7 +34,7 @@ struct StatusReport {
   std::string archive;
 
   bool primary_answers = false;
-  std::string primary_host;     ///< that is followed; empty: none was found
+  std::string primary_host;  ///< that is followed; empty: none was found
   TimelineId primary_timeline;
   std::optional<Lsn> primary_lsn;  ///< flushed there now
   std::vector<ReplicationSlot> slots;

@@ -44,7 +44,8 @@ class Verifier {
       if (entry.kind == FileKind::directory && parse_backup_id(name)) continue;
       if (name.starts_with(".") && name.ends_with(".unfinished")) {
         if (!one_is_taken)
-          find(Kind::unfinished, name, "was left behind by a base backup, or by an expiry, that was cut short");
+          find(Kind::unfinished, name,
+               "was left behind by a base backup, or by an expiry, that was cut short");
         continue;
       }
       const Path path(name);

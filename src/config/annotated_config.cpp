@@ -112,10 +112,9 @@ manage:
       yaml_string(config.primary.conninfo), yaml_string(config.primary.slot), standbys_text(config),
       optional_path("bin", config.postgres.bin, "/usr/lib/postgresql/15/bin", "  "),
       config.capture.synchronous, render_duration(config.capture.restart_min),
-      render_duration(config.capture.restart_max),
-      config.capture.reserve_mb, render_duration(config.manage.interval),
-      render_duration(config.manage.scan_interval), render_duration(config.manage.watermark_interval),
-      config.manage.mirror);
+      render_duration(config.capture.restart_max), config.capture.reserve_mb,
+      render_duration(config.manage.interval), render_duration(config.manage.scan_interval),
+      render_duration(config.manage.watermark_interval), config.manage.mirror);
   text += restore_text(config.restore);
   text += fmt::format("\n# For times that you write without a zone.\ntime_zone: {}\n",
                       yaml_string(config.time_zone));

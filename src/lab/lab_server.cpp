@@ -155,8 +155,8 @@ Status create_standby_of(const LabWork& work, LabServer& server, const LabServer
   const auto left = TRY(find_slot(connection, kStandbySlot));
   if (left) TRY(drop_slot(connection, kStandbySlot));
   TRY(run_program(work, "pg_basebackup",
-                  {"-D", server.data.string(), "-d", conninfo, "-R", "-C", "-S",
-                   kStandbySlot, "-X", "stream", "-c", "fast", "--no-sync"},
+                  {"-D", server.data.string(), "-d", conninfo, "-R", "-C", "-S", kStandbySlot, "-X", "stream",
+                   "-c", "fast", "--no-sync"},
                   kBaseBackupTime));
   TRY(write_settings(work, server));
   server.created = true;

@@ -99,10 +99,9 @@ TEST_CASE("slot: max_slot_wal_keep_size ends its WAL, and when") {
   CHECK(forecast_slot(room)->urgent);
   CHECK(forecast_slot(room)->limited);
   room.wal_per_second = kMb;
-  CHECK(
-      forecast_slot(room)->text ==
-      "holds back 3 GB; after 1 GB more the primary removes WAL that is not captured yet, at 1 MB/s of "
-      "WAL in about 17 min");
+  CHECK(forecast_slot(room)->text ==
+        "holds back 3 GB; after 1 GB more the primary removes WAL that is not captured yet, at 1 MB/s of "
+        "WAL in about 17 min");
   room.slot.safe_wal_size_bytes = -5;
   CHECK(forecast_slot(room)->text ==
         "holds back 3 GB; after 0 B more the primary removes WAL that is not captured yet, at 1 MB/s of "
@@ -119,10 +118,9 @@ TEST_CASE("slot: without a limit the primary's disk ends it, where that can be s
         "holds back 3 GB on the primary, whose disk cannot be seen from here; it grows by 3.5 GB an hour");
   CHECK(forecast_slot(room)->urgent);
   room.wal_disk = DiskSpace{100 * kGb, 10 * kGb};
-  CHECK(
-      forecast_slot(room)->text ==
-      "holds back 3 GB; after 10 GB more the primary's disk is full and it stops, at 1 MB/s of WAL in "
-      "about 3 h");
+  CHECK(forecast_slot(room)->text ==
+        "holds back 3 GB; after 10 GB more the primary's disk is full and it stops, at 1 MB/s of WAL in "
+        "about 3 h");
   CHECK(forecast_slot(room)->urgent);
   CHECK_FALSE(forecast_slot(room)->limited);
 }

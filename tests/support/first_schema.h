@@ -1,7 +1,7 @@
 #pragma once
 
-/// A catalog as the first released schema made it, with rows: what a newer walback must be able to take over. Never
-/// edited again.
+/// A catalog as the first released schema made it, with rows: what a newer walback must be able to take over.
+/// Never edited again.
 namespace walback::test {
 
 inline constexpr const char* kFirstSchema = R"sql(
