@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <set>
 #include <utility>
 
@@ -34,15 +35,45 @@ class Decision {
   }
 
  private:
+  /// The newest ones may all stand on a branch that was left: those that lead to what is captured now count
+  /// for themselves.
   void keep_newest() {
+    keep_newest_of([](const BackupRow&) { return true; }, "");
+    const auto captured = captured_timeline();
+    if (!captured) return;
+    if (const auto path = path_to(*captured)) {
+      keep_newest_of([&](const BackupRow& row) { return leads_on(row, *path); },
+                     fmt::format(" that lead to timeline {}", captured->value));
+      return;
+    }
+    for (const RetentionBackup& backup : backups_)
+      if (backup.unusable_because.empty())
+        reasons_.try_emplace(
+            backup.row.id,
+            fmt::format("the history of timeline {}, which is captured, is not known", captured->value));
+  }
+
+  void keep_newest_of(const std::function<bool(const BackupRow&)>& counts, const std::string& which) {
     std::uint64_t counted = 0;
     for (auto backup = backups_.rbegin(); backup != backups_.rend() && counted < input_.keep; ++backup) {
-      if (!backup->unusable_because.empty()) continue;
+      if (!backup->unusable_because.empty() || !counts(backup->row)) continue;
       ++counted;
-      reasons_[backup->row.id] = input_.keep == 1
-                                     ? "the newest usable one"
-                                     : fmt::format("usable, {} of the {} newest", counted, input_.keep);
+      reasons_.try_emplace(
+          backup->row.id,
+          input_.keep == 1
+              ? which.empty() ? "the newest usable one" : "the newest usable one of those" + which
+              : fmt::format("usable, {} of the {} newest{}", counted, input_.keep, which));
     }
+  }
+
+  /// A new epoch may hold nothing yet: then a server that was promoted last has the highest number.
+  [[nodiscard]] std::optional<TimelineId> captured_timeline() const {
+    if (input_.newest_captured) return input_.newest_captured->timeline;
+    std::optional<TimelineId> newest;
+    for (const RetentionWal& wal : input_.wal) newest = std::max(newest, std::optional(wal.timeline));
+    for (const TimelineHistory& history : input_.histories)
+      newest = std::max(newest, std::optional(history.timeline));
+    return newest;
   }
 
   /// Nothing: its path is not known.
@@ -67,7 +98,9 @@ class Decision {
       std::size_t from = 0;
       for (const RetentionBackup& backup : backups_) {
         if (!backup.unusable_because.empty() || !leads_on(backup.row, *path)) continue;
-        const bool before = backup.row.timeline != timeline || backup.row.stop_lsn <= lsn;
+        // Taken in a silence around that moment, it does not tell what was committed in the part before it.
+        const bool before = (backup.row.timeline != timeline || backup.row.stop_lsn <= lsn) &&
+                            backup.row.finished_at <= *input_.since;
         if (before) from = leading.size();
         leading.push_back(&backup);
       }

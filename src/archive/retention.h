@@ -12,7 +12,8 @@
 
 /// Which base backups and which WAL stay. A pure function of rows.
 ///
-/// The `keep` newest usable base backups stay; one that is not usable is not counted. With a moment from
+/// The `keep` newest usable base backups stay, and the `keep` newest of those that lead to the timeline that
+/// is being captured; one that is not usable is not counted. With a moment from
 /// which on everything must be reachable, those stay too that are needed for it, on every timeline. Newer is
 /// what lies further in the WAL, never what bears the later time: clocks are set back. WAL stays without a
 /// break from the oldest kept base backup on, on every timeline that leads on from one.

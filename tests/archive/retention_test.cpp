@@ -176,3 +176,55 @@ TEST_CASE("retention: the newest segment of the current epoch stays, whatever el
         "1/5-39 goes: before all base backups that stay\n"
         "1/40-40 stays: pg_receivewal goes on behind it\n");
 }
+
+TEST_CASE("retention: a branch that was left does not count for the timeline that is captured now") {
+  RetentionInput asked = input(1);
+  // b stands on timeline 2, which left timeline 1 at 20; the cluster went back to 15 and lives on as 3.
+  asked.backups = {backup("0", 8), backup("a", 10), backup("b", 25, 2)};
+  asked.wal = {wal(5, 20), wal(20, 30, 2), wal(15, 18, 3)};
+  asked.histories = {history(2, 1, in_segment(20)), history(3, 1, in_segment(15))};
+  asked.newest_captured = SegmentName{{3}, {18}};
+  const std::string both_stay =
+      "0 goes: older than the newest usable one\n"
+      "a stays: the newest usable one of those that lead to timeline 3\n"
+      "b stays: the newest usable one\n"
+      "1/5-9 goes: before all base backups that stay\n"
+      "1/10-20 stays: needed from base backup a on, which starts at 0/A000028\n"
+      "2/20-30 stays: needed from base backup a on, which starts at 0/A000028\n"
+      "3/15-18 stays: needed from base backup a on, which starts at 0/A000028\n";
+  CHECK(told(asked) == both_stay);
+  // The new epoch holds nothing yet.
+  asked.newest_captured.reset();
+  CHECK(told(asked) == both_stay);
+  // Which of them lead there cannot be told.
+  asked.histories.pop_back();
+  asked.newest_captured = SegmentName{{3}, {18}};
+  CHECK(
+      told(asked).starts_with("0 stays: the history of timeline 3, which is captured, is not known\n"
+                              "a stays: the history of timeline 3, which is captured, is not known\n"
+                              "b stays: the newest usable one\n"));
+  // One on the timeline itself: the branch's own goes with the next one there.
+  asked.histories = {history(2, 1, in_segment(20)), history(3, 1, in_segment(15))};
+  asked.backups.push_back(backup("c", 17, 3));
+  CHECK(
+      told(asked).starts_with("0 goes: older than the newest usable one\n"
+                              "a goes: older than the newest usable one\n"
+                              "b goes: older than the newest usable one\n"
+                              "c stays: the newest usable one\n"));
+}
+
+TEST_CASE(
+    "retention: days keep the one before a base backup that was taken in a silence around that moment") {
+  RetentionInput asked = input(1);
+  asked.backups = {backup("a", 10), backup("b", 20), backup("c", 30)};
+  asked.backups[0].row.finished_at = {1'000};
+  asked.backups[1].row.finished_at = {3'000};
+  asked.backups[2].row.finished_at = {5'000};
+  asked.since = Timestamp{2'000};
+  asked.since_lsn = {{{1}, in_segment(25)}};  // the first that was committed after that moment: after b
+  CHECK(
+      told(asked).starts_with("a stays: reaches back to 1970-01-01T00:00:00.002000Z\n"
+                              "b stays: taken after 1970-01-01T00:00:00.002000Z\n"));
+  asked.since = Timestamp{3'000};
+  CHECK(told(asked).starts_with("a goes: "));
+}
