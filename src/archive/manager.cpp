@@ -10,7 +10,6 @@
 #include "archive/manage_status.h"
 #include "archive/primary_side.h"
 #include "archive/standby_slots.h"
-#include "archive/synchronous_watch.h"
 #include "archive/wal_watch.h"
 #include "archive/watermark.h"
 #include "catalog/archive.h"
@@ -47,11 +46,6 @@ class Manager {
   explicit Manager(const ManagerSetup& setup)
       : setup_(setup),
         archive_(setup.archive),
-        synchronous_{.conninfo = setup.config.primary.conninfo,
-                     .system_identifier = setup.archive.identity.system_identifier,
-                     .clock = setup.archive.clock,
-                     .log = setup.archive.log,
-                     .note = [this](const JournalEntry& entry) { note(entry); }},
         keeper_(setup.archive, setup.config.manage.watermark_interval),
         watch_(setup.archive) {
     status_.pid = getpid();
@@ -60,9 +54,6 @@ class Manager {
 
   Status run(const std::stop_token& stop) {
     publish_status(true);
-    // Before all that may wait: commits on the primary may be waiting, too.
-    const std::jthread synchronous(
-        [this](const std::stop_token& ended) { watch_synchronous_mode(synchronous_, ended); });
     const auto lock = TRY(take_intake_lock(stop));
     watch_.open();
     standby_slots_.emplace(archive_, setup_.config);
@@ -219,15 +210,8 @@ class Manager {
     published_us_ = now_us();
   }
 
-  void note(const JournalEntry& entry) {
-    const Status written = append_once(archive_.files, archive_.layout, entry);
-    if (!written)
-      archive_.log.warn("archive", "journal_not_written", {{key::error, written.error().message}});
-  }
-
   const ManagerSetup& setup_;
   ArchiveContext archive_;
-  const SynchronousWatchSetup synchronous_;
   std::optional<Catalog> catalog_;
   std::optional<Intake> intake_;
   TimelineId newest_timeline_;  ///< of which there is WAL

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <thread>
 
 #include "archive/manager.h"
 #include "capture/capturer.h"
@@ -10,6 +11,7 @@
 #include "command/session.h"
 #include "os/system.h"
 #include "pg/binaries.h"
+#include "sync/watch.h"
 
 namespace walback {
 namespace {
@@ -41,6 +43,15 @@ Status run_capture(Context& context) {
 Status run_manage(Context& context) {
   const Config config = TRY(context.config());
   const ArchiveContext archive = TRY(open_configured_archive(context, config));
+  // Before all that may wait: commits on the primary may be waiting, too.
+  const SynchronousWatchSetup synchronous{.conninfo = config.primary.conninfo,
+                                          .system_identifier = archive.identity.system_identifier,
+                                          .clock = *context.clock,
+                                          .log = *context.log,
+                                          .note = [&](const JournalEntry& entry) {
+                                            note_change(archive.files, archive.layout, *context.log, entry);
+                                          }};
+  const std::jthread watch([&](const std::stop_token& ended) { watch_synchronous_mode(synchronous, ended); });
   return run_manager({.config = config, .archive = archive, .backups = backups_on_disk(archive)},
                      context.stop);
 }

@@ -1,12 +1,12 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include "archive/synchronous_watch.h"
 #include "command/commands.h"
 #include "command/session.h"
 #include "command/sync_report.h"
 #include "config/duration.h"
 #include "os/system.h"
+#include "sync/watch.h"
 
 namespace walback {
 namespace {
@@ -30,11 +30,8 @@ struct Session {
   SynchronousRequest request;
 
   [[nodiscard]] const ArchiveContext* archive_or_null() const { return archive ? &*archive : nullptr; }
-  /// A journal that cannot be written is said; what was done on the primary stands.
   void note(const Context& context, const JournalEntry& entry) const {
-    if (!archive) return;
-    const Status written = append_once(archive->files, archive->layout, entry);
-    if (!written) context.log->warn("sync", "journal_not_written", {{key::error, written.error().message}});
+    if (archive) note_change(archive->files, archive->layout, *context.log, entry);
   }
 };
 

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "archive/synchronous_policy.h"
+#include "sync/policy.h"
 #include "base/text.h"
 #include "command/command.h"
 #include "pg/standby_names.h"

@@ -4,8 +4,8 @@
 #include <vector>
 
 #include "archive/archive_context.h"
-#include "archive/synchronous_note.h"
-#include "archive/synchronous_switch.h"
+#include "sync/note.h"
+#include "sync/switch.h"
 #include "base/json.h"
 #include "pg/synchronous_queries.h"
 

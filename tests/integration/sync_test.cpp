@@ -5,7 +5,7 @@
 #include <csignal>
 #include <optional>
 
-#include "archive/synchronous_switch.h"
+#include "sync/switch.h"
 #include "capture/capture_status.h"
 #include "integration/support/exactness.h"
 #include "lab/lab_processes.h"

@@ -1,8 +1,8 @@
 #include <fmt/format.h>
 
-#include "archive/synchronous_switch.h"
 #include "base/text.h"
 #include "pg/standby_names.h"
+#include "sync/switch.h"
 
 namespace walback {
 namespace {

@@ -1,6 +1,6 @@
 #include <doctest/doctest.h>
 
-#include "archive/synchronous_switch.h"
+#include "sync/switch.h"
 
 using namespace walback;
 using std::chrono::seconds;

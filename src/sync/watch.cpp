@@ -1,4 +1,4 @@
-#include "archive/synchronous_watch.h"
+#include "sync/watch.h"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-#include "archive/synchronous_switch.h"
+#include "sync/switch.h"
 
 #include <fmt/format.h>
 

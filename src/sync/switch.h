@@ -5,10 +5,10 @@
 #include <string>
 #include <vector>
 
-#include "archive/synchronous_note.h"
-#include "archive/synchronous_policy.h"
 #include "base/clock.h"
 #include "pg/synchronous_queries.h"
+#include "sync/note.h"
+#include "sync/policy.h"
 
 /// Turning the synchronous mode on, off, aside and back. Each is ALTER SYSTEM of two settings and a reload,
 /// in an order in which a kill at any point leaves commits that wait under a watcher's eyes, or not at all.

@@ -1,8 +1,9 @@
-#include "archive/synchronous_note.h"
+#include "sync/note.h"
 
 #include <doctest/doctest.h>
 
 #include "support/memory_file_system.h"
+#include "support/recording_log.h"
 
 using namespace walback;
 using std::chrono::milliseconds;
@@ -86,11 +87,12 @@ TEST_CASE("synchronous note: what PostgreSQL waits for decides, the note only sa
 
 TEST_CASE("synchronous note: the journal knows the last decision") {
   MemoryFileSystem files;
+  RecordingLog log;
   const ArchiveLayout layout{"/archive"};
   REQUIRE(files.create_directories("/archive"));
   CHECK_FALSE(synchronous_mode_was_on(files, layout));
   const auto write = [&](std::int64_t second, SynchronousEvent event) {
-    REQUIRE(append_once(files, layout, journal_entry(at(second), event, note())));
+    note_change(files, layout, log, journal_entry(at(second), event, note()));
   };
   write(1, SynchronousEvent::on);
   CHECK(synchronous_mode_was_on(files, layout));

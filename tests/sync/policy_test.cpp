@@ -1,4 +1,4 @@
-#include "archive/synchronous_policy.h"
+#include "sync/policy.h"
 
 #include <doctest/doctest.h>
 

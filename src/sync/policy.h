@@ -5,8 +5,8 @@
 #include <string>
 #include <utility>
 
-#include "archive/synchronous_note.h"
 #include "pg/synchronous_queries.h"
+#include "sync/note.h"
 
 namespace walback {
 

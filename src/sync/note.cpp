@@ -1,4 +1,4 @@
-#include "archive/synchronous_note.h"
+#include "sync/note.h"
 
 #include <algorithm>
 #include <array>
@@ -116,12 +116,13 @@ JournalEntry journal_entry(Timestamp at, SynchronousEvent event, const Synchrono
   return {at, std::string(kJournalKind), std::move(body)};
 }
 
-Status append_once(FileSystem& files, const ArchiveLayout& layout, const JournalEntry& entry) {
+void note_change(FileSystem& files, const ArchiveLayout& layout, Log& log, const JournalEntry& entry) {
   if (const auto journal = read_journal(files, layout.journal())) {
     for (const JournalEntry& each : journal->entries)
-      if (each.body == entry.body) return {};
+      if (each.body == entry.body) return;
   }
-  return append_journal(files, layout.journal(), entry);
+  const Status written = append_journal(files, layout.journal(), entry);
+  if (!written) log.warn("sync", "journal_not_written", {{key::error, written.error().message}});
 }
 
 bool synchronous_mode_was_on(FileSystem& files, const ArchiveLayout& layout) {

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/log.h"
 #include "base/timestamp.h"
 #include "catalog/archive_layout.h"
 #include "catalog/journal.h"
@@ -62,8 +63,9 @@ enum class SynchronousState : std::uint8_t {
 /// last given, whoever is the primary now.
 enum class SynchronousEvent : std::uint8_t { on, off, fell_back, returned };
 [[nodiscard]] JournalEntry journal_entry(Timestamp at, SynchronousEvent event, const SynchronousNote& note);
-/// Once: another watcher of the same archive may have been first.
-[[nodiscard]] Status append_once(FileSystem& files, const ArchiveLayout& layout, const JournalEntry& entry);
+/// Once: another watcher of the same archive may have been first. A journal that cannot be written is logged;
+/// what was done on the primary stands.
+void note_change(FileSystem& files, const ArchiveLayout& layout, Log& log, const JournalEntry& entry);
 /// The newest of them is not `off`. A journal that cannot be read: false.
 [[nodiscard]] bool synchronous_mode_was_on(FileSystem& files, const ArchiveLayout& layout);
 

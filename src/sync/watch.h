@@ -3,12 +3,12 @@
 #include <stop_token>
 #include <string>
 
-#include "archive/synchronous_note.h"
-#include "archive/synchronous_policy.h"
-#include "archive/synchronous_switch.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "pg/connection.h"
+#include "sync/note.h"
+#include "sync/policy.h"
+#include "sync/switch.h"
 
 namespace walback {
 
