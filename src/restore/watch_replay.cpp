@@ -39,9 +39,11 @@ class Watcher {
       auto opened = server_.connect(watch_.superusers);
       if (!opened &&
           (opened.error().kind == ErrorKind::unreachable || opened.error().kind == ErrorKind::unavailable)) {
+        refused_ = opened.error().message;
         return std::nullopt;
       }
       connection_ = TRY(std::move(opened));
+      refused_.clear();
     }
     const auto state = recovery_state(*connection_);
     if (!state) {
@@ -81,8 +83,9 @@ class Watcher {
     }
     if (now_us - moved_us_ < kStuckAfterUs) return {};
     return fail(ErrorKind::unavailable,
-                fmt::format("replay has not moved for {} (segment {} of {})",
-                            render_duration_us(kStuckAfterUs), served, watch_.plan.segment_count),
+                fmt::format("replay has not moved for {} (segment {} of {}): {}",
+                            render_duration_us(kStuckAfterUs), served, watch_.plan.segment_count,
+                            refused_.empty() ? server_.last_words(watch_.files) : refused_),
                 fmt::format("The server's log is '{}'.", watch_.layout.log().string()));
   }
 
@@ -105,6 +108,7 @@ class Watcher {
   RestoredServer& server_;
   Progress& progress_;
   std::optional<Connection> connection_;
+  std::string refused_;  ///< why the server lets nobody in yet
   std::optional<Timestamp> reached_;
   std::optional<Lsn> replay_lsn_;
   std::uint64_t served_ = 0;
