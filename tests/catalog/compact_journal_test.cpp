@@ -43,9 +43,10 @@ std::vector<std::uint64_t> places_in(FileSystem& files, const Path& journal) {
 }
 
 /// Closes the journal under the pen of the first who appends, as if it had been open for writing by then.
-class ClosingFileSystem final : public FileSystem {
+class ClosingFileSystem : public FileSystem {
  public:
-  explicit ClosingFileSystem(FileSystem& files) : files_(files) {}
+  explicit ClosingFileSystem(FileSystem& files, bool under_the_pen = true)
+      : files_(files), closed_(!under_the_pen) {}
   Status append_durably(const Path& path, std::string_view content) override {
     if (closed_) return files_.append_durably(path, content);
     closed_ = true;
@@ -76,7 +77,7 @@ class ClosingFileSystem final : public FileSystem {
 
  private:
   FileSystem& files_;
-  bool closed_ = false;
+  bool closed_;
 };
 
 TEST_CASE("journal: compacted it says what is there, once, and nothing that it does not understand goes") {
@@ -221,6 +222,43 @@ TEST_CASE("journal: followed, a catalog knows every line, once and again, and in
   value(disk.remove(kLayout.journal()));
   CHECK(value(follow_journal(disk, kLayout.journal(), other)).entries == 2);
   CHECK(value(other.restore("copy")));
+  // Nothing was appended since the journal was closed: its parts are not read again at each look.
+  CHECK(value(follow_journal(disk, kLayout.journal(), other)).entries == 0);
+  // Appended, and closed again before anybody looked.
+  value(append_journal(disk, kLayout.journal(), watermark({30}, 3)));
+  value(disk.rename(kLayout.journal(), closed_journal(kLayout.journal())));
+  CHECK(value(follow_journal(disk, kLayout.journal(), other)).entries == 1);
+  CHECK(value(other.newest_watermark({1}))->lsn == Lsn{30});
+}
+
+TEST_CASE("journal: one that is closed while it is followed is read whole the next time") {
+  /// Closes the journal when its newest part is about to be read on.
+  class Closing final : public ClosingFileSystem {
+   public:
+    using ClosingFileSystem::ClosingFileSystem;
+    Result<std::size_t> read_at(const Path& path, std::uint64_t offset, std::span<char> buffer) override {
+      if (at && offset == *at) {
+        at.reset();
+        value(rename(path, closed_journal(path)));
+        value(append_journal(*this, path, watermark({40}, 4)));
+      }
+      return ClosingFileSystem::read_at(path, offset, buffer);
+    }
+    std::optional<std::uint64_t> at;
+  };
+  MemoryFileSystem disk;
+  value(disk.create_directories(kLayout.root));
+  auto catalog = value(Catalog::open(":memory:"));
+  for (std::int64_t i = 1; i < 20; ++i) value(append_journal(disk, kLayout.journal(), watermark({10}, i)));
+  CHECK(value(follow_journal(disk, kLayout.journal(), catalog)).entries == 19);
+  const std::uint64_t followed = value(disk.stat(kLayout.journal())).size_bytes;
+  value(append_journal(disk, kLayout.journal(), watermark({30}, 3)));
+  Closing closing(disk, /*under_the_pen=*/false);
+  closing.at = followed;
+  value(follow_journal(closing, kLayout.journal(), catalog));
+  CHECK(!closing.at);
+  value(follow_journal(closing, kLayout.journal(), catalog));
+  CHECK(value(catalog.newest_watermark({1}))->lsn == Lsn{40});
 }
 
 }  // namespace
