@@ -5,6 +5,7 @@
 #include "archive/wal_directory.h"
 #include "backup/usable.h"
 #include "catalog/archive.h"
+#include "command/backup_soundness.h"
 #include "restore/clusters.h"
 
 namespace walback {
@@ -27,6 +28,9 @@ Result<std::map<std::string, std::string>> backups_of_running_restores(const Arc
 
 Result<std::vector<RetentionBackup>> judged_backups(const ArchiveSession& session) {
   const auto used = TRY(backups_of_running_restores(session));
+  // What the catalog knows of their files may be long ago: what counts must be there now.
+  for (const BackupRow& row : TRY(session.catalog.backups()))
+    if (row.problem.empty()) TRY(is_sound(session, row));
   std::vector<RetentionBackup> backups;
   for (const BackupRow& row : TRY(session.catalog.backups())) {
     RetentionBackup backup{row, row.problem, ""};
