@@ -65,7 +65,7 @@ Result<ExpiredFiles> remove_expired_segments(const ArchiveContext& archive, cons
       crash_point("expire.segment_removed");
       ++removed.files;
       removed.bytes += info ? info->size_bytes : 0;
-      progress.report({"removing WAL", removed.files, 0, segment.path.filename().string()});
+      progress.report({"removing WAL", removed.bytes, 0, segment.path.filename().string()});
     }
     if (!segments.empty()) TRY(archive.files.sync_directory(archive.layout.epoch(epoch)));
   }

@@ -96,18 +96,23 @@ class Decision {
       if (!path) continue;
       std::vector<const RetentionBackup*> leading;
       std::size_t from = 0;
+      bool reaches_back = false;
       for (const RetentionBackup& backup : backups_) {
         if (!backup.unusable_because.empty() || !leads_on(backup.row, *path)) continue;
         // Taken in a silence around that moment, it does not tell what was committed in the part before it.
         const bool before = (backup.row.timeline != timeline || backup.row.stop_lsn <= lsn) &&
                             backup.row.finished_at <= *input_.since;
-        if (before) from = leading.size();
+        if (before) {
+          from = leading.size();
+          reaches_back = true;
+        }
         leading.push_back(&backup);
       }
       for (std::size_t i = from; i < leading.size(); ++i)
         reasons_.try_emplace(leading[i]->row.id,
-                             i == from ? fmt::format("reaches back to {}", to_rfc3339(*input_.since))
-                                       : fmt::format("taken after {}", to_rfc3339(*input_.since)));
+                             reaches_back && i == from
+                                 ? fmt::format("reaches back to {}", to_rfc3339(*input_.since))
+                                 : fmt::format("taken after {}", to_rfc3339(*input_.since)));
     }
   }
 

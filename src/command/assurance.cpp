@@ -13,6 +13,11 @@ std::string ago(Timestamp now, Timestamp then) {
   return render_duration_us(now.unix_us - then.unix_us) + " ago";
 }
 
+/// One that was refused before it had drawn a moment has none.
+std::string moment_of(const DrillRow& drill) {
+  return drill.target.empty() ? "no moment" : drill.target;
+}
+
 Json to_json(const DrillRow& drill) {
   return {{"at", to_rfc3339(drill.finished_at.value_or(drill.started_at))},
           {"result", name_of(drill.state)},
@@ -45,8 +50,7 @@ std::vector<std::string> problems_of(const Assurance& assurance) {
                                    count_of(assurance.verification->findings, "thing")));
   }
   if (assurance.drill && assurance.drill->state == DrillState::failed) {
-    problems.push_back(fmt::format("the last drill failed ({}, seed {}): {}",
-                                   assurance.drill->target.empty() ? "no moment" : assurance.drill->target,
+    problems.push_back(fmt::format("the last drill failed ({}, seed {}): {}", moment_of(*assurance.drill),
                                    assurance.drill->seed, assurance.drill->error));
   }
   return problems;
@@ -80,7 +84,7 @@ std::string render_text(const Assurance& assurance, Timestamp now) {
     return text + "  drill      never: `walback drill` measures how long a restore takes\n";
   const DrillRow& drill = *assurance.drill;
   text += fmt::format("  drill      {} {} ({})", drill.state == DrillState::passed ? "passed" : "FAILED",
-                      ago(now, drill.finished_at.value_or(drill.started_at)), drill.target);
+                      ago(now, drill.finished_at.value_or(drill.started_at)), moment_of(drill));
   if (const auto& passed = assurance.passed_drill) {
     text +=
         fmt::format("; a restore took {} ({} of base backup, {} of WAL)", render_duration_us(passed->rto_us),

@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 #include "command/checklist.h"
+#include "command/command.h"
 
 namespace walback {
 namespace {
@@ -20,8 +21,8 @@ void check_verification(Checklist& list, const std::optional<VerificationRow>& l
              list.walback("verify") + " (from a timer)");
   } else if (last->findings > 0) {
     list.add(Severity::wrong, subject,
-             fmt::format("{} ago it found {} that {} wrong", age(list.in, last->finished_at), last->findings,
-                         last->findings == 1 ? "is" : "are"),
+             fmt::format("{} ago it found {} wrong", age(list.in, last->finished_at),
+                         count_of(last->findings, "thing")),
              list.walback("verify") + " (names each, and what mends it)");
   } else if (is_older(list.in, last->finished_at, kLookIsOldUs)) {
     list.add(Severity::note, subject, fmt::format("the last one was {} ago", age(list.in, last->finished_at)),

@@ -18,7 +18,8 @@ void check_disk(Checklist& list) {
   if (state != DiskState::fine) {
     list.add(Severity::wrong, "disk of the archive",
              describe(*list.in.archive_disk) + (state == DiskState::full ? ": capturing pauses" : ""),
-             "give the archive a larger disk, or " + list.walback("expire"));
+             "give the archive a larger disk, or " + list.walback("expire --keep 2 --dry-run") +
+                 " (names what can go)");
   } else if (list.in.archive_disk->available_bytes < wanted) {
     list.add(Severity::wrong, "disk of the archive",
              fmt::format("{} free; another base backup and some WAL need {}",

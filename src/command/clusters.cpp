@@ -102,7 +102,7 @@ Status run_clusters(Context& context, const Options& options) {
       exists(*context.files, archive.catalog_path)
           ? ArchiveSession{std::move(config), archive, TRY(Catalog::open(archive.catalog_path))}
           : TRY(open_fresh_archive(context));
-  if (options.action.empty()) return show(context, session.catalog);
+  if (options.action.empty() || options.action == "list") return show(context, session.catalog);
   if (options.name.empty()) {
     return fail(ErrorKind::usage, fmt::format("clusters {} needs a name", options.action),
                 "`walback clusters` lists them.");
@@ -120,9 +120,10 @@ CommandSpec clusters_command() {
           .declare = [](CLI::App& app) -> Run {
             auto options = std::make_shared<Options>();
             app.add_option("action", options->action,
-                           "start, stop, promote (a paused one), release (to be a primary), remove")
+                           "list (it needs no word), start, stop, promote (a paused one), release (to be a "
+                           "primary), remove")
                 ->type_name("")
-                ->check(one_of({"start", "stop", "promote", "release", "remove"}));
+                ->check(one_of({"list", "start", "stop", "promote", "release", "remove"}));
             app.add_option("name", options->name, "of the cluster, as `walback clusters` shows it")
                 ->type_name("CLUSTER");
             return [options](Context& context) { return run_clusters(context, *options); };

@@ -19,8 +19,7 @@ OptionFact option_fact(CLI::Option& option) {
   }
   if (option.get_items_expected_max() == 0) return fact;
   fact.words = words_of(option);
-  // "INT:INT in [1 - 9]": the type, then what the validators say.
-  const std::string type(split(option.get_type_name(), ':').front());
+  const std::string type = type_of(option);
   fact.value = !fact.words.empty() ? join(fact.words, "|") : type.empty() ? "VALUE" : type;
   return fact;
 }
@@ -38,6 +37,13 @@ CommandFact facts_below(CLI::App& app, const std::string& parent, const std::str
 }
 
 }  // namespace
+
+std::string type_of(const CLI::Option& option) {
+  // "INT:INT in [1 - 9]": the type, then what the validators say.
+  std::string type(split(option.get_type_name(), ':').front());
+  if (type == "INT" || type == "UINT" || type == "FLOAT") type = "N";
+  return type;
+}
 
 CommandFact command_facts(CLI::App& app) {
   return facts_below(app, "", "");

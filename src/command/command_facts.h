@@ -22,6 +22,9 @@ struct CommandFact {
 /// Not const: CLI11 shows validators only so.
 [[nodiscard]] CommandFact command_facts(CLI::App& app);
 
+/// What an option takes, as a person reads it: "N", "DIR"; empty where a name says it.
+[[nodiscard]] std::string type_of(const CLI::Option& option);
+
 /// walback.1 in the macros of man(7).
 [[nodiscard]] std::string render_manual(const CommandFact& walback);
 /// For bash, and for zsh with bashcompinit.

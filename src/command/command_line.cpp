@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "command/command.h"
+#include "command/help_format.h"
 #include "command/usage_errors.h"
 #include "os/system.h"
 
@@ -118,6 +119,8 @@ Status run_command_line(int argc, char** argv, Context& context, const std::stri
       "walback keeps a provably complete copy of a PostgreSQL cluster's WAL and base backups, and rebuilds\n"
       "the cluster as it was at any moment."};
   app.name("walback");
+  app.set_help_flag("-h,--help", "print this help");
+  app.formatter(std::make_shared<HelpFormat>());
   const std::vector<std::string> arguments(argv + 1, argv + argc);
   context.json = asks_for_json(arguments);
   context.start_directory = current_directory();

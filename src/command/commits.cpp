@@ -84,12 +84,14 @@ Status run_commits(Context& context, const Options& options) {
     context.say(fmt::format("{:<14} {:<14} {:<28} {:>10}  {}", "LSN", "END LSN", "TIME", "XID", "RELATIONS"));
   }
   // Commits may be millions: each is written as it is read, and none is held.
+  bool any = false;
   const auto visit = [&](const TransactionEnd& end) {
     if (context.stop.stop_requested()) return false;
     if (!is_commit(end.kind)) return true;
     if (from.time && end.time < *from.time) return true;
     if (to.time && end.time > *to.time) return true;
     if (options.drops && end.removed_files.empty()) return true;
+    any = true;
     if (context.json) return context.output.item(to_json(end));
     return context.output.line(fmt::format("{:<14} {:<14} {:<28} {:>10}  {}", to_string(end.lsn),
                                            to_string(end.end_lsn), to_rfc3339(end.time), end.xid,
@@ -101,6 +103,7 @@ Status run_commits(Context& context, const Options& options) {
     if (range.from < range.to) TRY(session.catalog.each_end(range, visit));
   }
   if (context.stop.stop_requested()) return fail(ErrorKind::interrupted, "the list is not complete");
+  if (!any && !context.json) context.say("no such commits");
   return {};
 }
 

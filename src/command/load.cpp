@@ -102,9 +102,10 @@ Status run_load_command(Context& context, Options& options) {
   const LoadFigures figures = TRY(run_load(
       setup,
       [&](const LoadFigures& now) {
-        progress->report({"load", 0, 0,
-                          fmt::format("{} commits, {:.0f} a second, {} writers connected", now.acknowledged,
-                                      now.commits_per_second, now.connected)});
+        progress->report(
+            {"load", 0, 0,
+             fmt::format("{}, {:.0f} a second, {} connected", count_of(now.acknowledged, "commit"),
+                         now.commits_per_second, count_of(now.connected, "writer"))});
       },
       context.stop));
   progress->finish();

@@ -111,7 +111,7 @@ void judge_room(const Config& config, const ArchiveContext& archive, StatusRepor
     report.problems.push_back(fmt::format("{}: {}",
                                           state == DiskState::full
                                               ? "the archive's disk is full and capturing pauses"
-                                              : "the archive's disk is nearly full",
+                                              : "the archive's disk will soon be full",
                                           describe(*report.disk)));
   if (report.slot_forecast && report.slot_forecast->urgent)
     report.problems.push_back(fmt::format("slot '{}' {}", config.primary.slot, report.slot_forecast->text));

@@ -48,7 +48,9 @@ std::vector<std::string> options_of(const Reached& reached) {
   std::vector<std::string> names;
   for (const CLI::App* app : reached.way) {
     for (const CLI::Option* option : app->get_options()) {
-      for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+      // Who wanted help typed it right; for what else is short, it is the nearest too often.
+      for (const std::string& name : option->get_lnames())
+        if (name != "help") names.push_back("--" + name);
       for (const std::string& name : option->get_snames()) names.push_back("-" + name);
     }
   }

@@ -114,7 +114,7 @@ std::string render_text(const Report& report) {
                       report.wal.segments_remembered, count_of(report.row.backups, "base backup"),
                       report.backups.backups_read, report.backups.backups_remembered);
   text += fmt::format(
-      "read {} in {} ({}/s); the oldest look that counts is of {}\n", render_bytes(report.row.read_bytes),
+      "read {} in {} ({}/s); all was read since {}\n", render_bytes(report.row.read_bytes),
       render_duration_us(report.took_us),
       render_bytes(static_cast<std::uint64_t>(static_cast<double>(report.row.read_bytes) / seconds)),
       to_rfc3339(report.row.oldest_look));

@@ -86,6 +86,11 @@ TEST_CASE("assurance: what status says") {
         "MB of "
         "base backup, 100 MB of WAL)\n");
   CHECK(problems_of(good).empty());
+  DrillRow refused = drill(DrillState::failed, 1);
+  refused.target.clear();
+  CHECK(render_text({{}, refused, {}}, kNow) ==
+        "  verified   never: `walback verify` reads everything once\n"
+        "  drill      FAILED 58 min 30 s ago (no moment)\n");
 }
 
 TEST_CASE("assurance: a failed drill and findings are wrong, nothing yet is a note") {
@@ -95,7 +100,7 @@ TEST_CASE("assurance: a failed drill and findings are wrong, nothing yet is a no
   const Assurance bad{verification(2), drill(DrillState::failed, 3), {}};
   CHECK(check_of(bad) ==
         std::vector<std::string>{
-            "wrong verification: 1 h 0 min ago it found 2 that are wrong",
+            "wrong verification: 1 h 0 min ago it found 2 things wrong",
             "wrong drill: 2 h 58 min ago it failed: the restored cluster is not what was planned"});
   CHECK(problems_of(bad) ==
         std::vector<std::string>{

@@ -392,16 +392,17 @@ TEST_CASE("check: this machine") {
           Lines{"wrong|disk of the archive|2 GB free; another base backup and some WAL need 3 "
                 "GB|give the archive a larger disk"});
     world.input.archive_disk = ArchiveDisk{5ULL << 30, 64ULL << 20, 1ULL << 20};
-    CHECK(
-        world.faults() ==
-        Lines{"wrong|disk of the archive|5 GB free; at 1 MB/s of WAL the reserve of 64 MB is reached in "
-              "about 84 min|give the archive a larger disk, or walback -c /etc/walback/walback.yaml expire"});
+    CHECK(world.faults() ==
+          Lines{"wrong|disk of the archive|5 GB free; at 1 MB/s of WAL the reserve of 64 MB is reached in "
+                "about 84 min|give the archive a larger disk, or walback -c /etc/walback/walback.yaml expire "
+                "--keep 2 --dry-run (names what can go)"});
     world.input.archive_disk->available_bytes = 5ULL << 20;
     CHECK(
         world.faults() ==
         Lines{
             "wrong|disk of the archive|5 MB free, less than the reserve of 64 MB: capturing pauses|give the "
-            "archive a larger disk, or walback -c /etc/walback/walback.yaml expire"});
+            "archive a larger disk, or walback -c /etc/walback/walback.yaml expire --keep 2 --dry-run "
+            "(names what can go)"});
   }
   SUBCASE("the slot's WAL on the primary") {
     world.input.slots[0].active = false;

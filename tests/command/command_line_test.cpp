@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include "command/command.h"
+#include "command/help_format.h"
 #include "os/system.h"
 
 using namespace walback;
@@ -45,6 +46,8 @@ TEST_CASE("command line: what is mistyped is told with what was probably meant")
   CHECK_SAYS(error_of({"plan", "--to-tiem", "10:00"}), "--to-tiem is no option of walback plan",
              "Did you mean --to-time?");
   CHECK_SAYS(error_of({"status", "--jsno"}), "--jsno is no option of walback status", "Did you mean --json?");
+  CHECK_SAYS(error_of({"backup", "--keep", "3"}), "--keep is no option of walback backup",
+             "See `walback backup --help`.");
   CHECK_SAYS(error_of({"--nonsense"}), "--nonsense is no option of walback", "See `walback --help`.");
   CHECK_SAYS(error_of({"list", "backup"}),
              "what: 'backup' is none of segments, backups, timelines, restores; did you mean backups?",
@@ -66,6 +69,32 @@ TEST_CASE("command line: what is missing or too much is named") {
              "--port: '99999' is not a number from 1 to 65535", "See `walback restore --help`.");
   CHECK_SAYS(error_of({"load", "--ledger", "x", "--rate", "5", "--every", "1s"}), "--rate excludes --every",
              "See `walback load --help`.");
+}
+
+TEST_CASE("command line: help says what an option takes, and not how it is checked") {
+  CLI::App app{"does it", "tool"};
+  app.set_help_flag("-h,--help", "print this help");
+  app.formatter(std::make_shared<HelpFormat>());
+  std::string into, word;
+  int port = 0;
+  bool loud = false;
+  auto* place = app.add_option("--into", into, "where")->type_name("DIR");
+  app.add_option("--port", port, "listens there")->check(CLI::Range(1, 65535))->needs(place)->required();
+  app.add_flag("--loud", loud, "tells all")->excludes(place);
+  app.add_option("word", word, "which")->type_name("")->check(one_of({"this", "that"}));
+  CHECK(app.help() ==
+        "does it\n"
+        "Usage: tool [OPTIONS] [word]\n"
+        "\n"
+        "Positionals:\n"
+        "  word                        which\n"
+        "\n"
+        "Options:\n"
+        "  -h,--help                   print this help\n"
+        "  --into DIR                  where\n"
+        "  --port N (required)         listens there\n"
+        "  --loud                      tells all\n"
+        "\n");
 }
 
 TEST_CASE("command line: --json is known before anything can go wrong") {

@@ -100,7 +100,7 @@ void expect_pause_and_resumption(const SmallArchive& archive, const SmallDisk& d
   BackgroundLoad load(setup);
   disk.leave(20 * kMb);
   CHECK(wait_until([&] { return run.count("WARN capture disk_nearly_full") == 1; }, 30s));
-  CHECK(archive.has_problem("the archive's disk is nearly full: "));
+  CHECK(archive.has_problem("the archive's disk will soon be full: "));
   const WalbackRun check = archive.walback({"check"});
   CHECK(check.exit_code == exit_code(ErrorKind::findings));
   CHECK_MESSAGE(check.out.find("wrong  disk of the archive: ") != std::string::npos, check.all());
