@@ -137,6 +137,16 @@ Result<Slot> make_slot(Connection& connection, const std::string& name) {
   return Slot{true, TRY(create_slot(connection, name))};
 }
 
+/// Two capturers on one slot: what one confirms, the other has not got.
+Status refuse_slot_in_use(Connection& connection, const std::string& name) {
+  const auto slot = TRY(find_slot(connection, name));
+  if (!slot || !slot->active) return {};
+  return fail(ErrorKind::conflict,
+              fmt::format("slot '{}' is in use on the primary{}, and this archive is new", name,
+                          slot->active_pid ? fmt::format(" by pid {}", *slot->active_pid) : ""),
+              "Every archive needs a slot of its own: name another one with --slot.");
+}
+
 /// Another cluster's server among them is refused before anything is made.
 Status refuse_foreign_standbys(const std::vector<StandbySlot>& standbys, const ServerIdentity& primary) {
   std::vector<HostConninfo> hosts;
@@ -211,6 +221,7 @@ Status run_init(Context& context, const Options& options) {
   TRY(refuse_foreign_standbys(standby_list, server));
   const ArchiveIdentity identity{server.system_identifier, server.segment_size};
   const bool fresh = !exists(*context.files, layout.identity());
+  if (fresh) TRY(refuse_slot_in_use(connection, config.primary.slot));
   TRY(create_archive(*context.files, layout, identity));
   if (fresh)
     TRY(append_journal(*context.files, layout.journal(), journal_entry(context.clock->now(), identity)));

@@ -216,6 +216,7 @@ TEST_CASE("command line: every reading command's JSON has its keys and types") {
                                                   {"captured_to_lsn", "lsn?"}});
   CHECK(lab.ask({"list", "restores"}) == Json::array());
   CHECK(lab.ask({"clusters"}) == Json::array());
+  CHECK(lab.ask({"clusters", "list"}) == Json::array());
 
   const Json commits = lab.ask({"commits"});
   REQUIRE(commits.size() > 1);
@@ -300,6 +301,25 @@ TEST_CASE("command line: mistakes are answered with one document, a message and 
               .message == "there is no ledger '/nowhere/l.json'");
     CHECK(error_of(lab.walback({"--json", "plan", "--to-latest"}), ErrorKind::not_found).message !=
           "");  // no base backup yet
+  }
+  SUBCASE("a second archive on a slot that is in use is refused before anything is made") {
+    const Path archive = lab.directory() / "second", config = lab.directory() / "second.yaml";
+    const auto output = run({lab.state().executable,
+                             {"-c", config.string(), "init", "--conninfo", lab.state().primary_conninfo(),
+                              "--archive", archive.string()},
+                             {},
+                             lab.directory()},
+                            std::chrono::seconds{60});
+    REQUIRE(output.has_value());
+    CHECK(output->status.code == exit_code(ErrorKind::conflict));
+    CHECK_MESSAGE(
+        std::regex_match(output->err,
+                         std::regex("walback: slot 'walback' is in use on the primary by pid [0-9]+, and "
+                                    "this archive is new\nhint: Every archive needs a slot of its own: "
+                                    "name another one with --slot\\.\n")),
+        output->err);
+    CHECK_FALSE(exists(real_file_system(), archive));
+    CHECK_FALSE(exists(real_file_system(), config));
   }
   SUBCASE("a second capturer, manager or run is refused and names the first") {
     for (const char* service : {"capture", "manage", "run"}) {
