@@ -7,12 +7,12 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 #include <functional>
 #include <mutex>
 #include <unordered_map>
 
 #include "base/text.h"
+#include "os/system_error.h"
 #include "pg/load_queries.h"
 
 namespace walback {
@@ -28,16 +28,6 @@ Path in_flight_path(const Path& ledger) {
   Path path = ledger;
   path += ".inflight";
   return path;
-}
-
-tl::unexpected<Error> system_error(const Path& path, const char* what) {
-  const int code = errno;
-  const bool full = code == ENOSPC || code == EDQUOT;
-  return fail(full             ? ErrorKind::disk_full
-              : code == ENOENT ? ErrorKind::not_found
-                               : ErrorKind::internal,
-              fmt::format("ledger '{}' cannot be {}: {}", path.string(), what, std::strerror(code)),
-              full ? "Make room there, or name another --ledger." : "");
 }
 
 /// Calls `visit` with each line, the last one without a newline too (`whole` false).
@@ -111,7 +101,7 @@ Status write_all(int descriptor, std::string_view content, const Path& path) {
   while (!content.empty()) {
     const ssize_t written = ::write(descriptor, content.data(), content.size());
     if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return system_error(path, "written");
+    if (written < 0) return system_error("write the ledger", path, errno);
     content.remove_prefix(static_cast<std::size_t>(written));
   }
   return {};
@@ -163,24 +153,24 @@ Result<LedgerWriter> LedgerWriter::open(const Path& path) {
   auto impl = std::make_unique<Impl>();
   impl->path = path;
   impl->ledger = ::open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-  if (impl->ledger < 0) return system_error(path, "opened");
+  if (impl->ledger < 0) return system_error("open the ledger", path, errno);
   if (::flock(impl->ledger, LOCK_EX | LOCK_NB) != 0) {
     return fail(ErrorKind::conflict,
                 fmt::format("ledger '{}' is being written by another process", path.string()),
                 "Two load generators need two ledgers: name another one with --ledger.");
   }
   struct stat info {};
-  if (::fstat(impl->ledger, &info) != 0) return system_error(path, "read");
+  if (::fstat(impl->ledger, &info) != 0) return system_error("read the ledger", path, errno);
   char last = '\n';
   if (info.st_size > 0 && ::pread(impl->ledger, &last, 1, info.st_size - 1) != 1)
-    return system_error(path, "read");
+    return system_error("read the ledger", path, errno);
   if (last != '\n') TRY(write_all(impl->ledger, "\n", path));
   TRY(take_over_in_flight(impl->ledger, path));
-  if (::fsync(impl->ledger) != 0) return system_error(path, "synced");
+  if (::fsync(impl->ledger) != 0) return system_error("sync the ledger", path, errno);
 
   const Path slots = in_flight_path(path);
   impl->in_flight = ::open(slots.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  if (impl->in_flight < 0) return system_error(slots, "opened");
+  if (impl->in_flight < 0) return system_error("open the ledger", slots, errno);
   return LedgerWriter(std::move(impl));
 }
 
@@ -197,10 +187,10 @@ Status LedgerWriter::in_flight(const LedgerEntry& entry) {
   slot += '\n';
   const off_t offset = static_cast<off_t>(entry.writer) * static_cast<off_t>(kSlotBytes);
   const ssize_t written = ::pwrite(impl_->in_flight, slot.data(), slot.size(), offset);
-  if (written < 0) return system_error(in_flight_path(impl_->path), "written");
+  if (written < 0) return system_error("write the ledger", in_flight_path(impl_->path), errno);
   if (static_cast<std::size_t>(written) != slot.size()) {
     errno = ENOSPC;
-    return system_error(in_flight_path(impl_->path), "written");
+    return system_error("write the ledger", in_flight_path(impl_->path), errno);
   }
   return {};
 }
@@ -212,7 +202,7 @@ Status LedgerWriter::append(const LedgerEntry& entry) {
 }
 
 Status LedgerWriter::close() {
-  if (::fsync(impl_->ledger) != 0) return system_error(impl_->path, "synced");
+  if (::fsync(impl_->ledger) != 0) return system_error("sync the ledger", impl_->path, errno);
   const Path directory = impl_->path.has_parent_path() ? impl_->path.parent_path() : Path(".");
   TRY(real_file_system().remove(in_flight_path(impl_->path)));
   return real_file_system().sync_directory(directory);

@@ -52,5 +52,5 @@ TEST_CASE("load: a ledger that cannot be written ends it before the server is as
   const auto figures = run_load(good_setup(), {}, {});
   REQUIRE(!figures);
   CHECK(figures.error().message ==
-        "ledger '/nonexistent/ledger' cannot be opened: No such file or directory");
+        "cannot open the ledger '/nonexistent/ledger': no such file or directory");
 }
