@@ -12,6 +12,7 @@ struct SlotRepair {
   bool drop_first = false;   ///< the useless one is in the way
   bool wal_is_gone = false;  ///< the primary no longer has what comes next: a new epoch begins behind it
   std::string why;           ///< "replication slot 'walback' was invalidated"; empty: nothing is to be done
+  bool operator==(const SlotRepair&) const = default;
 };
 
 /// foreign_system and conflict as guard_slot; `config` where the role may not see which WAL the primary still

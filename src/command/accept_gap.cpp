@@ -55,6 +55,14 @@ Result<GuardedArchive> guarded(const ArchiveSession& session) {
   if (resume) {
     made.newest_lsn = resume->lsn;
     made.newest_timeline = resume->timeline;
+    return made;
+  }
+  // Accepted up to there, and nothing was captured behind it yet: from there on nothing may be missing.
+  for (const GapRow& gap : TRY(session.catalog.gaps())) {
+    const auto newest = TRY(session.catalog.newest_segment(gap.timeline));
+    if (!gap.accepted || !newest || newest->valid_end_lsn >= gap.to) continue;
+    made.newest_lsn = gap.to;
+    made.newest_timeline = gap.timeline;
   }
   return made;
 }
@@ -131,9 +139,21 @@ Status record_ahead(Context& context, ArchiveSession& session, const Found& foun
   return {};
 }
 
+/// While a person thought about it, another may have mended it, and the slot may be a good one by now.
+Status refuse_what_changed(const ArchiveSession& session, const Found& found) {
+  std::optional<Connection> connection;
+  const PrimaryView view = TRY(look(session, connection));
+  if (TRY(plan_slot_repair(view, TRY(guarded(session)))) == found.repair) return {};
+  return fail(ErrorKind::conflict,
+              fmt::format("replication slot '{}' is no longer as it was when it was looked at",
+                          session.config.primary.slot),
+              "Nothing was done to it. Run it again: it says what there is to accept now.");
+}
+
 /// Slot, journal, epoch: each step is found done when this is repeated.
 Result<Lsn> repair(Context& context, ArchiveSession& session, const Found& found, Connection& connection) {
   const FileLock lock = TRY(capturers_lock(context, session.archive.layout));
+  TRY(refuse_what_changed(session, found));
   const std::string& slot = session.config.primary.slot;
   if (found.repair.drop_first) TRY(drop_slot(connection, slot));
   const Lsn restart =

@@ -2,9 +2,12 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <future>
 
+#include "catalog/archive_layout.h"
 #include "integration/support/crash.h"
 #include "integration/support/lab_fixture.h"
+#include "os/system.h"
 #include "wal/segment_name.h"
 
 /// WAL that is lost, on the primary or in the archive: said at once, with what it costs; capture goes on
@@ -86,6 +89,69 @@ bool has(const std::string& text, const std::string& part) {
 }
 
 }  // namespace
+
+TEST_CASE("gap: what is lost behind an accepted one is said, and nobody drops the slot that another made") {
+  World world(forgetful());
+  const LabFixture& lab = world.lab;
+  world.mark(1);
+  lab.wait_captured();
+  world.lab.kill_services();
+  const std::vector<std::string> accept{"capture", "--accept-gap", "--yes"};
+  const auto lose = [&] {
+    world.write_segments(8);
+    lab.execute("CHECKPOINT");
+    REQUIRE(wait_until(
+        [&] {
+          lab.execute("CHECKPOINT");
+          return lab.value("SELECT wal_status FROM pg_replication_slots") == "lost";
+        },
+        20s));
+  };
+  lose();
+  const Json first = lab.ask(accept);
+  REQUIRE(first.at("accepted").size() == 1);
+  CHECK(first.at("epoch_opened") == true);
+  CHECK(lab.ask(accept).at("slot_created") == false);
+
+  // Nothing was captured behind it when the slot was lost again: the gap grows, and is not called nothing.
+  lose();
+  const WalbackRun refused = lab.walback({"capture", "--accept-gap"});
+  CHECK_MESSAGE(!has(refused.err, "nothing is lost"), refused.err);
+  const Json second = lab.ask(accept);
+  REQUIRE(second.at("accepted").size() == 1);
+  CHECK(second.at("accepted")[0].at("from_lsn") == first.at("accepted")[0].at("from_lsn"));
+  CHECK(second.at("accepted")[0].at("to_lsn") != first.at("accepted")[0].at("to_lsn"));
+
+  // Two at once, while something holds the capturer's lock: both have looked before one of them begins.
+  lose();
+  std::vector<std::future<WalbackRun>> both;
+  {
+    const auto lock = FileLock::take(ArchiveLayout{lab.archive()}.lock("capture"), "the test");
+    REQUIRE(lock);
+    for (int i = 0; i < 2; ++i)
+      both.push_back(std::async(std::launch::async, [&] { return lab.walback(accept); }));
+    REQUIRE(wait_until(
+        [&] {
+          return lab.value(
+                     "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle' AND query LIKE "
+                     "'%pg_ls_waldir%' AND pid <> pg_backend_pid()") == "2";
+        },
+        15s));
+  }
+  const WalbackRun one = both[0].get(), other = both[1].get();
+  CHECK_MESSAGE(one.ok() != other.ok(), one.all() << other.all());
+  const WalbackRun& late = one.ok() ? other : one;
+  CHECK(late.exit_code == exit_code(ErrorKind::conflict));
+  CHECK_MESSAGE(has(late.err, "is no longer as it was when it was looked at"), late.err);
+
+  world.lab.start_services();
+  REQUIRE(wait_until([&] { return world.streams(2); }, 30s));
+  world.mark(2);
+  lab.wait_captured();
+  const Json gaps = lab.ask({"status"}).at("gaps");
+  REQUIRE(gaps.size() == 1);
+  CHECK(gaps[0].at("accepted") == true);
+}
 
 TEST_CASE("gap: a slot that vanished or was invalidated is given up aloud, and protection begins again") {
   World world(forgetful());
