@@ -36,8 +36,9 @@ std::string render_text(const Proof& proof) {
   }
   text += commit_line("last commit in", proof.expected.last_commit, reached.last_commit);
   text += commit_line("first commit out", proof.expected.next_commit, reached.next_commit);
-  text += fmt::format("  {:<18} base backup {} ({}), {} segments of WAL ({})\n", "made of", proof.backup_id,
-                      render_bytes(proof.base_bytes), proof.wal_segments, render_bytes(proof.wal_bytes));
+  text += fmt::format("  {:<18} base backup {} ({}), {} segment{} of WAL ({})\n", "made of", proof.backup_id,
+                      render_bytes(proof.base_bytes), proof.wal_segments, proof.wal_segments == 1 ? "" : "s",
+                      render_bytes(proof.wal_bytes));
   std::vector<std::string> phases;
   std::int64_t total_us = 0;
   for (const PhaseTiming& timing : proof.timings) {

@@ -81,6 +81,7 @@ TEST_CASE("command line: help says what an option takes, and not how it is check
   auto* place = app.add_option("--into", into, "where")->type_name("DIR");
   app.add_option("--port", port, "listens there")->check(CLI::Range(1, 65535))->needs(place)->required();
   app.add_flag("--loud", loud, "tells all")->excludes(place);
+  app.add_option("--how", word, "this or that")->type_name("")->check(one_of({"this", "that"}));
   app.add_option("word", word, "which")->type_name("")->check(one_of({"this", "that"}));
   CHECK(app.help() ==
         "does it\n"
@@ -94,6 +95,7 @@ TEST_CASE("command line: help says what an option takes, and not how it is check
         "  --into DIR                  where\n"
         "  --port N (required)         listens there\n"
         "  --loud                      tells all\n"
+        "  --how WORD                  this or that\n"
         "\n");
 }
 
