@@ -18,6 +18,11 @@ Result<bool> ends_torn(FileSystem& files, const Path& path, std::uint64_t size_b
   return last[0] != '\n';
 }
 
+/// Not behind another writer's half line, which would swallow them.
+bool has_lines(const std::string& text, const std::string& lines) {
+  return text.starts_with(lines) || text.find("\n" + lines) != std::string::npos;
+}
+
 /// Are these lines in the file that bears the name now, `from` on?
 Result<bool> holds(FileSystem& files, const Path& path, std::uint64_t from, const std::string& lines) {
   constexpr std::size_t kChunk = 64U << 10;
@@ -27,7 +32,7 @@ Result<bool> holds(FileSystem& files, const Path& path, std::uint64_t from, cons
     const auto count = files.read_at(path, from + text.size(), buffer);
     if (!count && count.error().kind == ErrorKind::not_found) return false;
     if (!count) return tl::unexpected(count.error());
-    if (*count == 0) return text.find(lines) != std::string::npos;
+    if (*count == 0) return has_lines(text, lines);
     text.append(buffer, 0, *count);
   }
 }

@@ -231,6 +231,31 @@ TEST_CASE("journal: followed, a catalog knows every line, once and again, and in
   CHECK(value(other.newest_watermark({1}))->lsn == Lsn{30});
 }
 
+TEST_CASE("journal: a line that another writer's half line swallows is written again") {
+  /// Between the look and the write somebody's disk is full for a moment.
+  class Torn final : public ClosingFileSystem {
+   public:
+    explicit Torn(FileSystem& files) : ClosingFileSystem(files, /*under_the_pen=*/false) {}
+    Status append_durably(const Path& path, std::string_view content) override {
+      if (!torn_) TRY(ClosingFileSystem::append_durably(path, R"({"at": "2026-)"));
+      torn_ = true;
+      return ClosingFileSystem::append_durably(path, content);
+    }
+
+   private:
+    bool torn_ = false;
+  };
+  MemoryFileSystem disk;
+  value(disk.create_directories(kLayout.root));
+  value(append_journal(disk, kLayout.journal(), watermark({10}, 1)));
+  Torn torn(disk);
+  value(append_journal(torn, kLayout.journal(), watermark({20}, 2)));
+  const JournalContent content = value(read_journal(disk, kLayout.journal()));
+  REQUIRE(content.entries.size() == 2);
+  CHECK(value(watermark_of(content.entries[1])).lsn == Lsn{20});
+  CHECK(content.damage.size() == 1);
+}
+
 TEST_CASE("journal: one that is closed while it is followed is read whole the next time") {
   /// Closes the journal when its newest part is about to be read on.
   class Closing final : public ClosingFileSystem {
