@@ -136,6 +136,9 @@ class Decision {
           input_.since ? fmt::format(", and not needed for {} and later", to_rfc3339(*input_.since)) : "";
       return {backup.row, false, fmt::format("older than {}{}", others, nor)};
     }
+    if (backup.row.timeline.value == 0)
+      return stays(fmt::format("not usable ({}), and its place in the WAL cannot be read: not counted",
+                               backup.unusable_because));
     if (place_of(backup.row) < *oldest)
       return {backup.row, false,
               fmt::format("not usable ({}), and older than all that stay", backup.unusable_because)};

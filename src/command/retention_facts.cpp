@@ -29,6 +29,7 @@ Result<std::map<std::string, std::string>> backups_of_running_restores(const Arc
 Result<std::vector<RetentionBackup>> judged_backups(const ArchiveSession& session) {
   const auto used = TRY(backups_of_running_restores(session));
   // What the catalog knows of their files may be long ago: what counts must be there now.
+  TRY(readmit_mended_backups(session));
   for (const BackupRow& row : TRY(session.catalog.backups()))
     if (row.problem.empty()) TRY(is_sound(session, row));
   std::vector<RetentionBackup> backups;

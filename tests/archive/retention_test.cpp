@@ -77,6 +77,19 @@ TEST_CASE("retention: what is not usable is not counted, and goes only behind al
         "1/20-40 stays: needed from base backup b on, which starts at 0/14000028\n");
 }
 
+TEST_CASE("retention: one whose place in the WAL cannot be read may be the newest, and stays") {
+  RetentionInput asked = input(1);
+  asked.backups = {backup("a", 10), backup("b", 20), backup("c", 0, 0, "permission denied")};
+  asked.backups[2].row.start_lsn = asked.backups[2].row.stop_lsn = {};
+  asked.wal = {wal(5, 40)};
+  CHECK(told(asked) ==
+        "c stays: not usable (permission denied), and its place in the WAL cannot be read: not counted\n"
+        "a goes: older than the newest usable one\n"
+        "b stays: the newest usable one\n"
+        "1/5-19 goes: before all base backups that stay\n"
+        "1/20-40 stays: needed from base backup b on, which starts at 0/14000028\n");
+}
+
 TEST_CASE("retention: without a usable base backup nothing goes") {
   RetentionInput asked = input(1);
   asked.backups = {backup("a", 10, 1, "damaged"), backup("b", 20, 1, "damaged")};
