@@ -6,7 +6,6 @@
 #include "command/commands.h"
 #include "command/row_json.h"
 #include "command/session.h"
-#include "command/status_report.h"
 #include "pg/find_primary.h"
 
 #include <fmt/format.h>
@@ -27,8 +26,6 @@ Status run_backup(Context& context, bool spread) {
       TRY(find_primary(session.config.primary.conninfo, TRY(known_cluster(session.archive))));
   for (const Error& refused : primary.refused)
     context.log->warn("backup", "host_refused", {{key::error, refused.message}, {key::hint, refused.hint}});
-  if (!service_runs(session.archive.layout, "capture"))
-    context.say("no capturer is running: a base backup is usable once `walback run` has captured its WAL");
   const auto progress = context.progress();
   const std::int64_t begun_us = context.clock->monotonic_us();
   const BackupRow backup =

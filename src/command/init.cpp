@@ -11,6 +11,7 @@
 #include "catalog/held_wal.h"
 #include "catalog/journal.h"
 #include "command/commands.h"
+#include "command/init_slots.h"
 #include "command/session.h"
 #include "config/config.h"
 #include "os/system.h"
@@ -117,86 +118,16 @@ Result<Wanted> wanted_config(const Context& context, const Options& options) {
   return wanted;
 }
 
-/// The slot, with WAL reserved from now on: before the first base backup, so that nothing that one needs is
-/// missing.
-struct Slot {
-  bool created = false;
-  Lsn kept_from;
-};
-Result<Slot> make_slot(Connection& connection, const std::string& name) {
-  if (const auto slot = TRY(find_slot(connection, name))) {
-    if (!slot->restart_lsn) {
-      return fail(
-          ErrorKind::conflict,
-          fmt::format("slot '{}' exists and keeps no WAL ({})", name, name_of(slot->wal_status)),
-          fmt::format("Drop it with: select pg_drop_replication_slot('{}'); then run `walback init` again.",
-                      name));
-    }
-    return Slot{false, *slot->restart_lsn};
-  }
-  return Slot{true, TRY(create_slot(connection, name))};
-}
-
-/// Two capturers on one slot: what one confirms, the other has not got.
-Status refuse_slot_in_use(Connection& connection, const std::string& name) {
-  const auto slot = TRY(find_slot(connection, name));
-  if (!slot || !slot->active) return {};
-  return fail(ErrorKind::conflict,
-              fmt::format("slot '{}' is in use on the primary{}, and this archive is new", name,
-                          slot->active_pid ? fmt::format(" by pid {}", *slot->active_pid) : ""),
-              "Every archive needs a slot of its own: name another one with --slot.");
-}
-
-/// Another cluster's server among them is refused before anything is made.
-Status refuse_foreign_standbys(const std::vector<StandbySlot>& standbys, const ServerIdentity& primary) {
-  std::vector<HostConninfo> hosts;
-  for (const StandbySlot& standby : standbys) hosts.push_back({standby.conninfo, standby.name});
-  for (const HostSight& sight : look_at_hosts(hosts, {})) {
-    if (!sight.seen || sight.seen->system_identifier == primary.system_identifier) continue;
-    return fail(ErrorKind::foreign_system,
-                fmt::format("standby '{}' carries system identifier {}, the primary {}", sight.host.name,
-                            sight.seen->system_identifier, primary.system_identifier),
-                "Name a standby of this primary.");
-  }
-  return {};
-}
-
-/// The same on each standby, for the day that it is the primary. One that is not reached is said and not
-/// waited for: its slot is made by the next `walback init`, and until then `walback check` names it.
-struct StandbyResult {
-  StandbySlot standby;
-  std::optional<Slot> slot;
-  std::string left_out;  ///< why it has none
-};
-Result<StandbyResult> make_standby_slot(const StandbySlot& standby) {
-  StandbyResult result{standby, {}, {}};
-  auto connection = Connection::open(standby.conninfo);
-  if (!connection) {
-    result.left_out = connection.error().message;
-    return result;
-  }
-  if (TRY(server_identity(*connection)).in_recovery) {
-    result.slot = TRY(make_slot(*connection, standby.slot));
-  } else {
-    result.left_out = "it is not in recovery";
-  }
-  return result;
-}
-
-std::string text_of(const StandbyResult& result) {
-  if (!result.slot)
-    return fmt::format("standby '{}' has no slot from here: {}\n", result.standby.name, result.left_out);
-  return fmt::format("standby '{}': slot '{}' {}, WAL kept from {}\n", result.standby.name,
-                     result.standby.slot, result.slot->created ? "created" : "exists",
-                     to_string(result.slot->kept_from));
-}
-
-Json json_of(const StandbyResult& result) {
-  return {{"name", result.standby.name},
-          {"slot", result.standby.slot},
-          {"slot_created", result.slot && result.slot->created},
-          {"wal_kept_from_lsn", result.slot ? Json(to_string(result.slot->kept_from)) : Json(nullptr)},
-          {"problem", result.left_out.empty() ? Json(nullptr) : Json(result.left_out)}};
+/// As PostgreSQL names slots: told before an archive is made.
+CLI::Validator slot_name() {
+  return {[](std::string& text) -> std::string {
+            const bool fits =
+                !text.empty() && text.size() <= 63 &&
+                text.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") == std::string::npos;
+            return fits ? ""
+                        : fmt::format("'{}' is no slot's name, expected 1 to 63 of a-z, 0-9 and _", text);
+          },
+          ""};
 }
 
 /// What an archive that is there already says of its cluster.
@@ -221,11 +152,15 @@ Status run_init(Context& context, const Options& options) {
   TRY(refuse_foreign_standbys(standby_list, server));
   const ArchiveIdentity identity{server.system_identifier, server.segment_size};
   const bool fresh = !exists(*context.files, layout.identity());
-  if (fresh) TRY(refuse_slot_in_use(connection, config.primary.slot));
+  if (fresh) {
+    TRY(refuse_slot_in_use(connection, config.primary.slot));
+  } else {
+    TRY(refuse_lost_slot(connection, config.primary.slot, TRY(newest_resume_point(*context.files, layout))));
+  }
   TRY(create_archive(*context.files, layout, identity));
   if (fresh)
     TRY(append_journal(*context.files, layout.journal(), journal_entry(context.clock->now(), identity)));
-  const Slot slot = TRY(make_slot(connection, config.primary.slot));
+  const InitSlot slot = TRY(make_slot(connection, config.primary.slot));
   std::vector<StandbyResult> standbys;
   for (const StandbySlot& standby : standby_list) standbys.push_back(TRY(make_standby_slot(standby)));
   if (wanted.write) TRY(publish(*context.files, wanted.file, annotated_config(config)));
@@ -272,7 +207,8 @@ CommandSpec init_command() {
                            "the directory that will hold WAL and base backups; made where it is missing")
                 ->type_name("DIR")
                 ->transform(absolute_path());
-            app.add_option("--slot", options->slot, "the replication slot's name (default: walback)");
+            app.add_option("--slot", options->slot, "the replication slot's name (default: walback)")
+                ->check(slot_name());
             app.add_option("--standby", options->standbys,
                            "a server that may become the primary; may be repeated")
                 ->allow_extra_args(false);

@@ -120,7 +120,7 @@ Result<RandomMoment> random_moment(const Catalog& catalog, const ArchiveIdentity
   const RecoverableWindow window = TRY(recoverable_window(catalog, identity));
   if (window.spans.empty()) {
     return fail(ErrorKind::not_found, "nothing can be restored: " + window.problem,
-                "Take a base backup: walback backup.");
+                "Is `walback run` running? Then take a base backup: walback backup.");
   }
   // The engine is the same everywhere; the standard's distributions are not.
   std::mt19937_64 dice(seed);

@@ -69,6 +69,9 @@ TEST_CASE("command line: what is missing or too much is named") {
              "--port: '99999' is not a number from 1 to 65535", "See `walback restore --help`.");
   CHECK_SAYS(error_of({"load", "--ledger", "x", "--rate", "5", "--every", "1s"}), "--rate excludes --every",
              "See `walback load --help`.");
+  CHECK_SAYS(error_of({"init", "--slot", "W b"}),
+             "--slot: 'W b' is no slot's name, expected 1 to 63 of a-z, 0-9 and _",
+             "See `walback init --help`.");
 }
 
 TEST_CASE("command line: help says what an option takes, and not how it is checked") {

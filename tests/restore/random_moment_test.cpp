@@ -74,5 +74,5 @@ TEST_CASE("random moment: without a base backup there is nothing to draw from") 
   REQUIRE(!moment);
   CHECK(render(moment.error()) ==
         "walback: nothing can be restored: the archive holds no base backup\n"
-        "hint: Take a base backup: walback backup.");
+        "hint: Is `walback run` running? Then take a base backup: walback backup.");
 }
