@@ -57,8 +57,8 @@ class FileSystem {
   [[nodiscard]] virtual Status set_mode(const Path& path, std::uint32_t mode) = 0;
   /// Creates (mode 0600) or truncates; not durable by itself.
   [[nodiscard]] virtual Status write(const Path& path, std::string_view content) = 0;
-  /// Appends in one write() and fsyncs; a file that it creates has a durable name too. A write that fails
-  /// half way is taken back. A torn last line is possible after a power cut: readers must cope.
+  /// Appends in one write() and fsyncs; a file that it creates has a durable name too. A full disk or a power
+  /// cut can leave the first part of it: readers must cope.
   [[nodiscard]] virtual Status append_durably(const Path& path, std::string_view content) = 0;
   [[nodiscard]] virtual Status rename(const Path& from, const Path& to) = 0;
   /// A file, a link, or an empty directory.

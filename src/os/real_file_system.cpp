@@ -210,15 +210,11 @@ class RealFileSystem final : public FileSystem {
       created = true;
     }
     if (!file.valid()) return system_error("open", path, errno);
-    struct stat before {};
-    if (::fstat(file.get(), &before) != 0) return system_error("look at", path, errno);
+    // What a full disk left of it stays: cutting it off could cut off what another process appended
+    // meanwhile.
     std::size_t written = 0;
-    if (const int number = write_all(file.get(), content, written)) {
-      // Half a line would swallow the next one. If this fails too, the error in hand is the one to tell.
-      if (written > 0) [[maybe_unused]]
-        const int taken_back = ::ftruncate(file.get(), before.st_size);
+    if (const int number = write_all(file.get(), content, written))
       return system_error("append to", path, number);
-    }
     if (::fsync(file.get()) != 0) return system_error("fsync", path, errno);
     if (created) return sync_directory(path.has_parent_path() ? path.parent_path() : ".");
     return {};

@@ -164,6 +164,9 @@ TEST_CASE("gap: a slot that vanished or was invalidated is given up aloud, and p
   REQUIRE(wait_until([&] { return lab.value("SELECT active FROM pg_replication_slots") == "f"; }, 20s));
   lab.execute("SELECT pg_drop_replication_slot('walback')");
   CHECK(world.found("wrong|slot walback|does not exist: nothing after 0/"));
+  const WalbackRun covered = lab.walback({"init"});
+  CHECK(covered.exit_code == 6);
+  CHECK(has(covered.err, "slot 'walback' vanished from the primary, and the archive goes on at 0/"));
   const WalbackRun refused = lab.walback({"capture", "--accept-gap"});
   CHECK(refused.exit_code == 2);
   CHECK(has(refused.err,

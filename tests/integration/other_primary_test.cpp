@@ -16,6 +16,10 @@ using namespace std::chrono_literals;
 
 namespace {
 
+bool has(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
 /// A second configuration for the lab's primary; what runs with it ends with the test.
 class Second {
  public:
@@ -44,10 +48,16 @@ class Second {
     if (auto json = parse_json(run.out, "stdout")) run.json = std::move(*json);
     return run;
   }
-  void init() const {
-    const WalbackRun made = walback({"init", "--conninfo", lab_.state().primary_conninfo(), "--archive",
-                                     archive().string(), "--slot", slot_});
-    REQUIRE_MESSAGE(made.ok(), made.all());
+  [[nodiscard]] WalbackRun init() const {
+    return walback({"init", "--conninfo", lab_.state().primary_conninfo(), "--archive", archive().string(),
+                    "--slot", slot_});
+  }
+  void use_slot(const std::string& slot) const {
+    std::string text = real_file_system().read(config()).value();
+    const std::string mine = "slot: " + slot_;
+    REQUIRE(has(text, mine));
+    text.replace(text.find(mine), mine.size(), "slot: " + slot);
+    REQUIRE(real_file_system().write(config(), text));
   }
   void start() const { REQUIRE(spawn_detached(command({"run"}), lab_.directory() / (name_ + ".log"))); }
 
@@ -61,10 +71,6 @@ class Second {
   const LabFixture& lab_;
   std::string name_, slot_;
 };
-
-bool has(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
 
 std::string findings(const WalbackRun& check) {
   std::string all;
@@ -121,7 +127,7 @@ class Place {
 TEST_CASE("two walbacks on one primary: both capture, mirror side by side, and let it come to rest") {
   LabFixture lab;
   const Second other(lab, "other", "other");
-  other.init();
+  REQUIRE(other.init().ok());
   other.start();
   const auto mirrored = [&](const std::string& slot) {
     return lab.value("SELECT to_regclass('walback.wal_segments') IS NOT NULL") == "t" &&
@@ -138,9 +144,13 @@ TEST_CASE("two walbacks on one primary: both capture, mirror side by side, and l
   CHECK(has(theirs, "note|slot walback|is another walback's, which streams from it (pid "));
   CHECK(has(theirs, "good|slot other|active"));
 
-  // The same slot a second time.
-  const Second third(lab, "third", "walback");
-  third.init();
+  // The same slot a second time: for a new archive, and for one whose walback.yaml was changed.
+  const WalbackRun taken = Second(lab, "taken", "walback").init();
+  CHECK(taken.exit_code == 6);
+  CHECK(has(taken.err, "slot 'walback' is in use on the primary by pid "));
+  const Second third(lab, "third", "third");
+  REQUIRE(third.init().ok());
+  third.use_slot("walback");
   const WalbackRun refused = third.walback({"capture"});
   CHECK(refused.exit_code == 6);
   CHECK(

@@ -27,7 +27,9 @@ constexpr int kCommitters = 12, kSamplers = 3;
 constexpr double kLeastCommitsPerSecond = 16'000;
 constexpr auto kSampling = 3s, kHastySampling = 1s;
 constexpr int kRounds = 5;  ///< without the wait, until it fails
+/// On a loaded machine it takes longer to get them, up to this.
 constexpr std::size_t kLeastSamples = 100;
+constexpr auto kSamplingPatience = 20s;
 
 struct Sample {
   Timestamp w;
@@ -113,6 +115,7 @@ struct Sampling {
   std::size_t unsettled = 0;  ///< rounds without a watermark
 };
 
+/// For `duration`, and on until there are kLeastSamples.
 template <class Take>
 Sampling sample(const LabFixture& lab, std::chrono::milliseconds duration, const Take& take_one) {
   std::vector<Sampling> of(kSamplers);
@@ -120,8 +123,11 @@ Sampling sample(const LabFixture& lab, std::chrono::milliseconds duration, const
     std::vector<std::jthread> threads;
     for (Sampling& mine : of)
       threads.emplace_back([&, connection = lab.primary()]() mutable {
-        const auto end = std::chrono::steady_clock::now() + duration;
-        while (std::chrono::steady_clock::now() < end) {
+        const auto begun = std::chrono::steady_clock::now();
+        while (true) {
+          const auto passed = std::chrono::steady_clock::now() - begun;
+          const bool enough = mine.samples.size() > kLeastSamples / kSamplers;
+          if (passed >= (enough ? duration : kSamplingPatience)) break;
           if (const auto taken = take_one(connection))
             mine.samples.push_back(*taken);
           else
