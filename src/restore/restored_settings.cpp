@@ -216,6 +216,8 @@ std::string recovery_auto_conf(const RecoverySettings& recovery) {
       {"fsync", recovery.fsync ? "on" : "off"},
       {"full_page_writes", recovery.fsync ? "on" : "off"},
       {"synchronous_commit", "off"},
+      // Nor would it come back by itself: it would replay, and crash, for ever on a full disk, say.
+      {"restart_after_crash", "off"},
       // As few restartpoints as the disk allows: they write out what the end-of-recovery checkpoint writes
       // anyway.
       {"checkpoint_timeout", "1d"},

@@ -13,6 +13,9 @@ using std::chrono::milliseconds;
 constexpr milliseconds kPoll{10};
 /// A server in recovery that neither replays nor says why for this long is stuck.
 constexpr std::int64_t kStuckAfterUs = 600'000'000;
+/// One that lets nobody in, though it is not starting (a full disk: "could not write init file"), will not
+/// think better of it.
+constexpr std::int64_t kRefusedAfterUs = 10'000'000;
 
 class Watcher {
  public:
@@ -39,11 +42,12 @@ class Watcher {
       auto opened = server_.connect(watch_.superusers);
       if (!opened &&
           (opened.error().kind == ErrorKind::unreachable || opened.error().kind == ErrorKind::unavailable)) {
-        refused_ = opened.error().message;
+        note_refusal(opened.error());
         return std::nullopt;
       }
       connection_ = TRY(std::move(opened));
       refused_.clear();
+      refused_since_us_.reset();
     }
     const auto state = recovery_state(*connection_);
     if (!state) {
@@ -67,6 +71,16 @@ class Watcher {
         fmt::format("The server's log says why: '{}'.", watch_.layout.log().string()));
   }
 
+  /// While it starts it says so (unavailable), and before that there is no socket. A FATAL of another kind is
+  /// no answer that passes.
+  void note_refusal(const Error& error) {
+    refused_ = error.message;
+    const bool lasts =
+        error.kind == ErrorKind::unreachable && error.message.find("FATAL:") != std::string::npos;
+    if (!lasts) refused_since_us_.reset();
+    if (lasts && !refused_since_us_) refused_since_us_ = watch_.clock.monotonic_us();
+  }
+
   tl::unexpected<Error> server_ended() {
     if (const auto failure = watch_.feeder.failure()) return tl::unexpected(*failure);
     return fail(ErrorKind::unavailable,
@@ -77,6 +91,10 @@ class Watcher {
   Status check_moving() {
     const std::uint64_t served = watch_.feeder.served();
     const std::int64_t now_us = watch_.clock.monotonic_us();
+    if (refused_since_us_ && now_us - *refused_since_us_ > kRefusedAfterUs) {
+      return fail(ErrorKind::unavailable, "the restored server lets nobody in: " + refused_,
+                  fmt::format("Its log is '{}'.", watch_.layout.log().string()));
+    }
     if (served != served_ || moved_us_ == 0) {
       served_ = served;
       moved_us_ = now_us;
@@ -108,7 +126,8 @@ class Watcher {
   RestoredServer& server_;
   Progress& progress_;
   std::optional<Connection> connection_;
-  std::string refused_;  ///< why the server lets nobody in yet
+  std::string refused_;                           ///< why the server lets nobody in yet
+  std::optional<std::int64_t> refused_since_us_;  ///< for a reason that does not pass
   std::optional<Timestamp> reached_;
   std::optional<Lsn> replay_lsn_;
   std::uint64_t served_ = 0;

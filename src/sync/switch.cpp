@@ -18,7 +18,7 @@ constexpr milliseconds kPoll{50};
 constexpr milliseconds kLockPatience{1'000};
 /// Until a reload shows in a session, and the walsender says sync.
 constexpr milliseconds kReloadPatience{5'000};
-constexpr ConnectionOptions kSessionOptions{.application_name = "walback sync",
+const ConnectionOptions kSessionOptions{.application_name = "walback sync",
                                             .connect_timeout = milliseconds{3'000},
                                             .statement_timeout = milliseconds{3'000}};
 

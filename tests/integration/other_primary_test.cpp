@@ -54,9 +54,9 @@ class Second {
   }
   void use_slot(const std::string& slot) const {
     std::string text = real_file_system().read(config()).value();
-    const std::string mine = "slot: " + slot_;
+    const std::string mine = fmt::format("slot: \"{}\"", slot_);
     REQUIRE(has(text, mine));
-    text.replace(text.find(mine), mine.size(), "slot: " + slot);
+    text.replace(text.find(mine), mine.size(), fmt::format("slot: \"{}\"", slot));
     REQUIRE(real_file_system().write(config(), text));
   }
   void start() const { REQUIRE(spawn_detached(command({"run"}), lab_.directory() / (name_ + ".log"))); }

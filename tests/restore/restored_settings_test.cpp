@@ -241,6 +241,7 @@ TEST_CASE("restored settings: the recovery target is the only one there is") {
   CHECK(found["restore_command"] == "'f' 's' '%f' '%p'");
   CHECK(found["max_wal_size"] == "2048MB");
   CHECK(found["recovery_min_apply_delay"] == "0");
+  CHECK(found["restart_after_crash"] == "off");
   CHECK_FALSE(found.contains("allow_in_place_tablespaces"));
   RecoverySettings in_place = recovery;
   in_place.in_place_tablespaces = true;
