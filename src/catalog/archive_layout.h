@@ -12,7 +12,8 @@ namespace walback {
 ///     <archive>/walback-archive.json    whose archive this is (ArchiveIdentity)
 ///               wal/<epoch>/            what pg_receivewal writes; "0001", "0002", …
 ///               backups/<id>/           base backups; an unfinished one is ".<id>.unfinished"
-///               journal.jsonl           what cannot be read back from WAL or backups; journal.compacted.jsonl
+///               journal.jsonl           what cannot be read back from WAL or backups;
+///               journal.compacted.jsonl
 ///                                       and journal.closed.jsonl are older parts of it (compact_journal.h)
 ///               catalog.sqlite          the index (unless `catalog:` puts it elsewhere)
 ///               capture.status          the capturer's own progress, replaced atomically

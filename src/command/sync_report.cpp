@@ -4,10 +4,10 @@
 
 #include <algorithm>
 
-#include "sync/policy.h"
 #include "base/text.h"
 #include "command/command.h"
 #include "pg/standby_names.h"
+#include "sync/policy.h"
 
 namespace walback {
 namespace {

@@ -4,10 +4,10 @@
 #include <vector>
 
 #include "archive/archive_context.h"
-#include "sync/note.h"
-#include "sync/switch.h"
 #include "base/json.h"
 #include "pg/synchronous_queries.h"
+#include "sync/note.h"
+#include "sync/switch.h"
 
 namespace walback {
 

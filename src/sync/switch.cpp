@@ -19,8 +19,8 @@ constexpr milliseconds kLockPatience{1'000};
 /// Until a reload shows in a session, and the walsender says sync.
 constexpr milliseconds kReloadPatience{5'000};
 const ConnectionOptions kSessionOptions{.application_name = "walback sync",
-                                            .connect_timeout = milliseconds{3'000},
-                                            .statement_timeout = milliseconds{3'000}};
+                                        .connect_timeout = milliseconds{3'000},
+                                        .statement_timeout = milliseconds{3'000}};
 
 /// Asks again until it holds. False: not within `patience`, or stopped.
 template <class Condition>

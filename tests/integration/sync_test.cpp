@@ -5,12 +5,12 @@
 #include <csignal>
 #include <optional>
 
-#include "sync/switch.h"
 #include "capture/capture_status.h"
 #include "integration/support/exactness.h"
 #include "lab/lab_processes.h"
 #include "os/process.h"
 #include "os/system.h"
+#include "sync/switch.h"
 
 /// Commits that wait for the capturer: up to the bound and no longer, and never again lost.
 using namespace walback;

@@ -51,6 +51,5 @@ TEST_CASE("load: what makes no sense is refused before anything is touched") {
 TEST_CASE("load: a ledger that cannot be written ends it before the server is asked") {
   const auto figures = run_load(good_setup(), {}, {});
   REQUIRE(!figures);
-  CHECK(figures.error().message ==
-        "cannot open the ledger '/nonexistent/ledger': no such file or directory");
+  CHECK(figures.error().message == "cannot open the ledger '/nonexistent/ledger': no such file or directory");
 }
