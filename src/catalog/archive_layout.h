@@ -12,9 +12,8 @@ namespace walback {
 ///     <archive>/walback-archive.json    whose archive this is (ArchiveIdentity)
 ///               wal/<epoch>/            what pg_receivewal writes; "0001", "0002", …
 ///               backups/<id>/           base backups; an unfinished one is ".<id>.unfinished"
-///               journal.jsonl           what cannot be read back from WAL or backups;
-///               journal.compacted.jsonl
-///                                       and journal.closed.jsonl are older parts of it (compact_journal.h)
+///               journal.jsonl           what cannot be read back from WAL or backups; older parts of it are
+///                                       journal.compacted.jsonl and journal.closed.jsonl
 ///               catalog.sqlite          the index (unless `catalog:` puts it elsewhere)
 ///               capture.status          the capturer's own progress, replaced atomically
 ///               manage.status           the WAL manager's
