@@ -87,7 +87,7 @@ Replay replay(const std::string& trace, SegmentSize size, const std::string& wit
 
 /// PostgreSQL's programs, with one of them traced.
 Path traced_binaries(const LabFixture& lab, const Path& trace) {
-  const auto binaries = find_binaries({}, 15);
+  const auto binaries = find_binaries(Path{});
   REQUIRE(binaries);
   FileSystem& files = real_file_system();
   const Path directory = lab.directory() / "bin";
